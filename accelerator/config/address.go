@@ -1,0 +1,101 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// CheckListen checks an address to listen on, host:port with a numeric port, as for "listen". The error does not name the
+// setting.
+func CheckListen(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		if _, numErr := strconv.ParseUint(s, 10, 16); numErr == nil {
+			return fmt.Errorf("%s has no colon; write %s", quote(s), quote(":"+s))
+		}
+		return fmt.Errorf("%s is not host:port, such as \":8080\" or \"[::1]:8080\"", quote(s))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %s is not a number from 0 to 65535", quote(port))
+	}
+	if host != "" {
+		return checkHost(host)
+	}
+	return nil
+}
+
+// parseListen is CheckListen in the form that the reader of "listen" needs.
+func parseListen(s string) (string, error) { return s, CheckListen(s) }
+
+// ParseBackend checks the URL of a backend as for "backends": where to connect and how, and nothing more. One slash behind
+// the host is tolerated and dropped. The error does not name the setting.
+func ParseBackend(s string) (*url.URL, error) {
+	if !strings.Contains(s, ":/") {
+		return nil, fmt.Errorf("%s has no scheme; write %s", quote(s), quote("http://"+strings.TrimLeft(s, "/")))
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s is not a URL; write http://host:port", quote(s))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("scheme %s is not http or https", quote(u.Scheme))
+	case u.Opaque != "" || u.Hostname() == "":
+		return nil, fmt.Errorf("%s has no host; write %s://host:port", quote(s), u.Scheme)
+	case u.User != nil:
+		return nil, errors.New("a user is not supported; remove it and the @")
+	case u.Path != "" && u.Path != "/":
+		return nil, fmt.Errorf("path %s is not supported, requests are forwarded with their own path; remove it", quote(u.Path))
+	case strings.Contains(s, "?"):
+		return nil, errors.New("a query is not supported; remove it and the ?")
+	case strings.Contains(s, "#"):
+		return nil, errors.New("a fragment is not supported; remove it and the #")
+	}
+	if err := checkHost(u.Hostname()); err != nil {
+		return nil, err
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("port %s is not a number from 1 to 65535", quote(port))
+		}
+	}
+	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
+}
+
+// serverOf returns scheme, host and port of a URL that ParseBackend returned, always with a port.
+func serverOf(u *url.URL) string {
+	port, err := strconv.Atoi(u.Port())
+	switch {
+	case err == nil:
+	case u.Scheme == "https":
+		port = 443
+	default:
+		port = 80
+	}
+	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
+}
+
+// maxHost is the longest DNS name in characters (RFC 1035 §2.3.4).
+const maxHost = 253
+
+// checkHost accepts IP addresses and names. Names of the letters that DNS and common hosts files use: the underscore is
+// no host name by the book, but container networks have them.
+func checkHost(host string) error {
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Zone() == "" {
+		return nil
+	}
+	if strings.ContainsAny(host, ":%") || strings.Trim(host, "0123456789.") == "" {
+		return fmt.Errorf("%s is not an IP address", quote(host))
+	}
+	odd := func(r rune) bool {
+		return r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	if len(host) > maxHost || strings.ContainsFunc(host, odd) || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
+		return fmt.Errorf("%s is not a host name; write letters, digits, dots and hyphens", quote(host))
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+// Package config reads ramjet.json, the one configuration file of the accelerator, into validated types.
+//
+// The file is JSON with comments and trailing commas. It is read strictly: whatever cannot be meant as written is a
+// mistake with line and column, and all mistakes are reported at once. Every setting has a default; an empty file is a
+// working server. The commented file reference.json is the manual and the only place where defaults are kept; the
+// comments below begin with the setting and its default as it stands there, and a test compares the two.
+package config
+
+import (
+	"log/slog"
+	"net/url"
+	"time"
+)
+
+// Config is the content of ramjet.json. It is not changed after it was parsed.
+type Config struct {
+	// "listen": ":8080". TCP address for HTTP, host:port; no host means all addresses, port 0 any free port.
+	// Takes a restart to change.
+	Listen string
+	// "server": "ramjet". Server field of every answer of our own (RFC 9110 §10.2.4); empty sends none.
+	Server string
+	// "admin": "". Path of the Unix socket for status, metrics, reload and explain; empty means none. A relative path
+	// counts from the folder of the file. Whoever may write to the socket controls the server. Takes a restart to change.
+	Admin string
+	// "log_level": "info". Least level that is logged: debug, info, warn or error.
+	LogLevel slog.Level
+	// "content": the files that are served.
+	Content Content
+	// "rules": which requests are static; the others are forwarded.
+	Rules Rules
+	// "backends": []. The farm; requests are forwarded to its servers in turn. None means there is nobody to forward
+	// to, and the accelerator answers everything itself.
+	Backends []Backend
+	// "forward": how requests are forwarded.
+	Forward Forward
+	// "limits": what one client may use.
+	Limits Limits
+}
+
+// Content says what is served from files, and with which header fields.
+type Content struct {
+	// "root": "". Folder of the site; a relative path counts from the folder of the file. Empty means no static content.
+	Root string
+	// "index": ["index.html"]. File names tried in turn when a directory is asked for; none means directories are
+	// never static.
+	Index []string
+	// "memory": "25%". Memory for file bodies: percent of the machine's memory (0 to 90) or a size; 0 keeps none.
+	Memory Memory
+	// "memory_per_file": "1MiB". Bytes; larger files are sent from disk and kept open. 0 keeps every file on disk.
+	MemoryPerFile int64
+	// "open_files": 4096. Number of files kept open because they are not in memory; those beyond it are opened for
+	// each request. Mind the process's limit of open files.
+	OpenFiles int
+	// "charset": "utf-8". The charset parameter added to text types that have none; empty adds none.
+	Charset string
+	// "types": {}. File name extension, with its dot and in lower case, to media type; comes before the built-in table.
+	Types map[string]string
+	// "cache_control": []. Cache-Control fields by path; the first match wins, no match sends no field.
+	CacheControl []CacheControl
+	// "dotfiles": [".well-known"]. Names beginning with a dot that are content after all; a path with any other
+	// such segment is never static.
+	Dotfiles []string
+	// "settle": "250ms". Time without a change after which a changed folder is read again, 50ms to 10s. Shorter shows
+	// changes sooner, longer avoids reading half a copy.
+	Settle time.Duration
+}
+
+// CacheControl is one line of the list "cache_control".
+type CacheControl struct {
+	// "match": a glob over the whole decoded path; it starts with "/". * stays within a segment, ** spans segments, ?
+	// is one character other than "/".
+	Match string
+	// "value": the Cache-Control field sent (RFC 9111 §5.2), for example "public, max-age=3600".
+	Value string
+}
+
+// Memory is an amount of memory, absolute or as a part of the machine's. The zero value is none.
+type Memory struct {
+	Bytes   int64 // used when Percent is 0
+	Percent int   // of the machine's memory, 0 to 90
+}
+
+// Of returns the amount in bytes on a machine with total bytes of memory.
+func (m Memory) Of(total int64) int64 {
+	if m.Percent > 0 {
+		return total / 100 * int64(m.Percent)
+	}
+	return m.Bytes
+}
+
+// Rules are the settings of kHTTPd's rules. A request that fails one of them is forwarded unaltered.
+type Rules struct {
+	// "query": "forward". A path with a query is forwarded; with "ignore" (true here) it is the file named before the "?".
+	IgnoreQuery bool
+	// "perm_required": "0004". Octal mode bits as for chmod, all of which a file needs to be static.
+	PermRequired uint32
+	// "perm_forbid": "1111". Octal mode bits as for chmod, none of which a static file may have. The rule is about
+	// files: a directory is served through its index file.
+	PermForbid uint32
+	// "dynamic": ["..", "cgi-bin"]. What the decoded path of a static file must not contain. An entry with * or ? is a
+	// glob over the whole path, as in cache_control.
+	Dynamic []string
+	// "unknown_type": "forward". A file of an unknown type is forwarded (empty here), or sent as this media type.
+	UnknownType string
+}
+
+// Backend is one server of the farm.
+type Backend struct {
+	// "url": http://host:port or https://host:port. The host is in lower case and there is no path, so URL.Host with
+	// the scheme's port says where to connect.
+	URL *url.URL
+}
+
+// Forward says how a request is passed on.
+type Forward struct {
+	// "connect_timeout": "3s". Time for one backend to accept a connection, 10ms to 5m; then the next one is tried.
+	ConnectTimeout time.Duration
+	// "first_byte_timeout": "60s". Time from the end of the request to the first byte of the answer, 10ms to 24h; then 504.
+	FirstByteTimeout time.Duration
+	// "idle_timeout": "60s". Longest time between two bytes of an answer, 10ms to 24h; then the connection is cut.
+	IdleTimeout time.Duration
+	// "host": "preserve". The backend sees the client's Host field (true here), or its own name with "backend".
+	PreserveHost bool
+}
+
+// Limits bound what a client may use. Times are at most 24h.
+type Limits struct {
+	// "head_bytes": "32KiB". Bytes of request line and header together, 1KiB to 1MiB; more gets 431.
+	HeadBytes int
+	// "head_time": "10s". Time for the whole head of a request to arrive, 10ms or more.
+	HeadTime time.Duration
+	// "idle_time": "75s". Time a kept connection may wait for its next request, 10ms or more.
+	IdleTime time.Duration
+	// "stall_time": "30s". Time without progress after which a body that is sent or received is given up, 10ms or more.
+	StallTime time.Duration
+	// "drain_time": "10s". Time that requests in flight have to finish when the server stops, 10ms or more.
+	DrainTime time.Duration
+	// "connections": 10000. Connections at a time, 1 to 1000000; new ones wait in the listen queue.
+	Connections int
+	// "body_bytes": 0. Bytes of a request body; more gets 413. 0 means no limit.
+	BodyBytes int64
+}

@@ -1,0 +1,157 @@
+package config
+
+import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/tailscale/hujson"
+)
+
+// The names of the file and the fields they set: one table for each object of the file.
+
+// maxTime is the longest of the times that have no reason for a smaller bound: long polls and big uploads over slow
+// lines are real, a day of silence is not.
+const maxTime = 24 * time.Hour
+
+// minTime is the shortest of most times; below it every client would fail.
+const minTime = 10 * time.Millisecond
+
+// read sets the fields that text names. The result is of no use after an error.
+func (c *Config) read(name string, text []byte) error {
+	d := &decoder{name: name, text: bytes.TrimPrefix(text, []byte("\uFEFF"))}
+	root, err := parseTree(d.text)
+	switch {
+	case err != nil:
+		d.fail(err.offset, "", err.text)
+	case root != nil:
+		c.readRoot(node{d: d, value: *root})
+	}
+	if len(d.mistakes) > 0 {
+		slices.SortStableFunc(d.mistakes, func(a, b Mistake) int {
+			return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
+		})
+		return d.mistakes
+	}
+	return nil
+}
+
+func (c *Config) readRoot(n node) {
+	folder := filepath.Dir(n.d.name)
+	n.object(`{"listen": ":8080"}`, keys{
+		"listen": text(&c.Listen, `":8080"`, parseListen),
+		"server": text(&c.Server, `"ramjet"`, parseFieldValue),
+		"admin":  text(&c.Admin, `"/run/ramjet/accelerator.sock"`, socketUnder(folder)),
+		"log_level": choice(&c.LogLevel, map[string]slog.Level{
+			"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+		}),
+		"content":  func(n node) { c.Content.read(n, folder) },
+		"rules":    c.Rules.read,
+		"backends": c.readBackends,
+		"forward":  c.Forward.read,
+		"limits":   c.Limits.read,
+	})
+}
+
+func (c *Content) read(n node, folder string) {
+	n.object(`{"root": "/var/www"}`, keys{
+		"root":            text(&c.Root, `"/var/www"`, pathUnder(folder)),
+		"index":           texts(&c.Index, `"index.html"`, parseFileName),
+		"memory":          scalar(&c.Memory, `"0`, "a part or a size", `"25%" or "512MiB"`, parseMemory),
+		"memory_per_file": size(&c.MemoryPerFile, `"1MiB"`, 0, 1<<30),
+		"open_files":      number(&c.OpenFiles, "4096", 0, 1_000_000),
+		"charset":         text(&c.Charset, `"utf-8"`, parseCharset),
+		"types":           c.readTypes,
+		"cache_control": list(&c.CacheControl, exampleCacheControl, func(n node, cc *CacheControl) {
+			n.object(exampleCacheControl, keys{
+				"match": text(&cc.Match, `"/assets/**"`, parseGlob),
+				"value": text(&cc.Value, `"no-cache"`, notEmpty(parseFieldValue)),
+			}, "match", "value")
+		}),
+		"dotfiles": texts(&c.Dotfiles, `".well-known"`, parseDotfile),
+		"settle":   duration(&c.Settle, `"250ms"`, 50*time.Millisecond, 10*time.Second),
+	})
+}
+
+const exampleCacheControl = `{"match": "/assets/**", "value": "public, max-age=3600"}`
+
+// readTypes reads "types", whose names are not fixed.
+func (c *Content) readTypes(n node) {
+	obj, ok := n.value.Value.(*hujson.Object)
+	known := keys{}
+	types := make(map[string]string)
+	for i := 0; ok && i < len(obj.Members); i++ {
+		name := obj.Members[i].Name
+		ext := name.Value.(hujson.Literal).String()
+		known[ext] = func(value node) {
+			if err := checkExtension(ext); err != nil {
+				node{n.d, value.path, name}.fail("%v", err)
+				return
+			}
+			var mediaType string
+			text(&mediaType, `"application/wasm"`, parseMediaType)(value)
+			types[ext] = mediaType
+		}
+	}
+	n.object(`{".wasm": "application/wasm"}`, known)
+	c.Types = types
+}
+
+func (r *Rules) read(n node) {
+	n.object(`{"query": "ignore"}`, keys{
+		"query":         choice(&r.IgnoreQuery, map[string]bool{"forward": false, "ignore": true}),
+		"perm_required": text(&r.PermRequired, `"0004"`, parseMode),
+		"perm_forbid":   text(&r.PermForbid, `"1111"`, parseMode),
+		"dynamic":       texts(&r.Dynamic, `"cgi-bin"`, parseDynamic),
+		"unknown_type":  text(&r.UnknownType, `"forward" or "application/octet-stream"`, parseUnknownType),
+	})
+	if both := r.PermRequired & r.PermForbid; both != 0 && len(n.d.mistakes) == 0 {
+		n.fail("perm_required %04o and perm_forbid %04o both have %04o, so no file would be static", r.PermRequired, r.PermForbid, both)
+	}
+}
+
+// readBackends reads "backends"; two of the same server are a slip of the pen, not a weight.
+func (c *Config) readBackends(n node) {
+	const example = `{"url": "http://10.0.0.2:8000"}`
+	first := make(map[string]string) // address -> path of the setting that named it
+	list(&c.Backends, "["+example+"]", func(n node, b *Backend) {
+		n.object(example, keys{"url": func(n node) {
+			text(&b.URL, `"http://10.0.0.2:8000"`, ParseBackend)(n)
+			if b.URL == nil {
+				return
+			}
+			address := serverOf(b.URL)
+			if before, ok := first[address]; ok {
+				n.fail("%s is the same server as %s; keep one", address, before)
+				return
+			}
+			first[address] = n.path
+		}}, "url")
+	})(n)
+}
+
+func (f *Forward) read(n node) {
+	n.object(`{"connect_timeout": "3s"}`, keys{
+		"connect_timeout":    duration(&f.ConnectTimeout, `"3s"`, minTime, 5*time.Minute),
+		"first_byte_timeout": duration(&f.FirstByteTimeout, `"60s"`, minTime, maxTime),
+		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
+		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
+	})
+}
+
+func (l *Limits) read(n node) {
+	n.object(`{"head_bytes": "32KiB"}`, keys{
+		"head_bytes":  size(&l.HeadBytes, `"32KiB"`, 1<<10, 1<<20),
+		"head_time":   duration(&l.HeadTime, `"10s"`, minTime, maxTime),
+		"idle_time":   duration(&l.IdleTime, `"75s"`, minTime, maxTime),
+		"stall_time":  duration(&l.StallTime, `"30s"`, minTime, maxTime),
+		"drain_time":  duration(&l.DrainTime, `"10s"`, minTime, maxTime),
+		"connections": number(&l.Connections, "10000", 1, 1_000_000),
+		"body_bytes":  size(&l.BodyBytes, `"10MB"`, 0, maxBody),
+	})
+}
+
+// maxBody is beyond every disk of a farm, and far from overflow.
+const maxBody = 1 << 50
