@@ -1,0 +1,202 @@
+package content
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// loader makes one Snapshot: walk the tree, choose what goes into memory, read
+// it, put the objects together.
+type loader struct {
+	options *Options
+	types   typeTable
+	old     *Snapshot
+	now     time.Time
+	place   place
+	visit   func(name string)
+
+	top     *os.Root
+	folders []*folder
+
+	mu      sync.Mutex
+	skipped []Skip // guarded by mu
+}
+
+func (l *loader) run(ctx context.Context) (*Snapshot, error) {
+	var err error
+	if l.top, err = os.OpenRoot(l.place.dir); err != nil {
+		return nil, err
+	}
+	// Not closed here: files that are opened for a request need it. It is
+	// closed by its finalizer when the last of them is gone.
+	folders, skipped, err := walk(ctx, l.top, l.options, l.visit)
+	if err != nil {
+		return nil, err
+	}
+	l.folders, l.skipped = folders, skipped
+	l.plan()
+	if err := l.readAll(ctx); err != nil {
+		return nil, err
+	}
+	s := &Snapshot{
+		Root: l.place.root, Release: l.place.release, place: l.place, Loaded: l.now,
+		Skipped: l.skipped, clock: ClockPlausible(l.now),
+	}
+	l.assemble(s)
+	return s, nil
+}
+
+func (l *loader) skip(s Skip) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.skipped) < maxSkips {
+		l.skipped = append(l.skipped, s)
+	}
+}
+
+// plan chooses which files are held in memory and which are kept open. The
+// smallest go first, so that as many as possible are in memory.
+func (l *loader) plan() {
+	var candidates []*found
+	openFiles := 0
+	for _, folder := range l.folders {
+		for _, f := range folder.files {
+			if o := l.old.Lookup(f.path); o != nil && o.Location == "" {
+				f.old = o.Representations[0]
+			}
+			if f.id.size <= l.options.MemoryPerFile {
+				candidates = append(candidates, f)
+			}
+		}
+	}
+	slices.SortStableFunc(candidates, func(a, b *found) int { return cmp.Compare(a.id.size, b.id.size) })
+	budget := l.options.Memory
+	for _, f := range candidates {
+		if f.id.size > budget {
+			break
+		}
+		budget -= f.id.size
+		f.memory = true
+	}
+	for _, folder := range l.folders {
+		for _, f := range folder.files {
+			if !f.memory && openFiles < l.options.OpenFiles {
+				f.keep = true
+				openFiles++
+			}
+		}
+	}
+}
+
+// readAll reads the planned files, several folders at a time.
+func (l *loader) readAll(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4 * runtime.GOMAXPROCS(0))
+	for _, folder := range l.folders {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return l.readFolder(folder)
+		})
+	}
+	return group.Wait()
+}
+
+// assemble makes the objects from what was read.
+func (l *loader) assemble(s *Snapshot) {
+	blobs := make(map[string]*found)
+	for _, folder := range l.folders {
+		for _, f := range folder.files {
+			blobs[f.path] = f
+		}
+	}
+	s.objects = make(map[string]*Object, len(blobs)+2*len(l.folders))
+	for _, folder := range l.folders {
+		for _, f := range folder.files {
+			s.Files++
+			if f.unsettled {
+				s.Unsettled++
+			}
+			if f.blob == nil {
+				continue
+			}
+			if f.old == nil || f.blob.identity != f.old.identity {
+				s.Changed++
+			}
+			s.count(f.blob)
+			s.objects[f.path] = &Object{
+				ContentType:     l.types.lookup(f.name),
+				CacheControl:    l.cacheControl(f.path),
+				Mode:            f.mode,
+				Representations: l.representations(f, blobs),
+			}
+		}
+	}
+	if gone := l.old.Files - s.Files; gone > 0 {
+		s.Changed += gone
+	}
+	for _, folder := range l.folders {
+		l.index(s, folder.path)
+	}
+}
+
+// representations returns the file's own and those of its siblings that may
+// stand for it: not older, smaller, and with the same permissions.
+func (l *loader) representations(f *found, blobs map[string]*found) []*Representation {
+	all := []*Representation{f.blob}
+	for _, e := range encodings {
+		sibling := blobs[f.path+e.suffix]
+		if sibling == nil || sibling.blob == nil || sibling.mode != f.mode ||
+			sibling.id.mtime < f.id.mtime || sibling.id.size == 0 || sibling.blob.Size >= f.blob.Size {
+			continue
+		}
+		encoded := *sibling.blob
+		encoded.Encoding = e.coding
+		encoded.ModTime, encoded.LastModified = f.blob.ModTime, f.blob.LastModified
+		all = append(all, &encoded)
+	}
+	return all
+}
+
+// index lets a directory be served by its index file, and redirects to it from
+// the path without the slash.
+func (l *loader) index(s *Snapshot, dir string) {
+	for _, name := range l.options.Index {
+		o := s.objects[dir+name]
+		if o == nil {
+			continue
+		}
+		s.objects[dir] = o
+		if dir != "/" {
+			s.objects[dir[:len(dir)-1]] = &Object{Location: dir}
+		}
+		return
+	}
+}
+
+func (l *loader) cacheControl(path string) string {
+	for _, c := range l.options.CacheControl {
+		if c.Match.Match(path) {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+func (s *Snapshot) count(r *Representation) {
+	switch {
+	case r.file == nil:
+		s.MemoryFiles++
+		s.MemoryBytes += r.Size
+	case r.file.kept != nil:
+		s.OpenFiles++
+	}
+}

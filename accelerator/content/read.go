@@ -1,0 +1,175 @@
+package content
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// openFlags open a file that may have become something else since it was looked
+// at: a FIFO must not block, a terminal must not become ours.
+const openFlags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+
+// errUnsettled is the error of a file that somebody is still writing.
+var errUnsettled = errors.New("the file is being written")
+
+// readFolder reads the files of one directory, each opened relative to it.
+func (l *loader) readFolder(folder *folder) error {
+	var dir *os.Root
+	defer func() {
+		if dir != nil {
+			dir.Close()
+		}
+	}()
+	for _, f := range folder.files {
+		if l.takeOver(f) {
+			continue
+		}
+		var err error
+		if dir == nil && !f.link {
+			dir, err = l.top.OpenRoot(folder.name)
+		}
+		if err == nil {
+			f.blob, err = l.read(f, dir, path.Join(folder.name, f.name))
+		}
+		if err == nil {
+			l.stamp(f.blob, f.id)
+		} else if err := l.failed(f, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOver keeps what the last snapshot had of a file that did not change.
+func (l *loader) takeOver(f *found) bool {
+	old := f.old
+	if old == nil || old.identity != f.id || (old.file == nil) != f.memory {
+		return false
+	}
+	if !f.memory && (old.file.kept != nil) != f.keep {
+		return false
+	}
+	blob := *old
+	l.stamp(&blob, f.id)
+	f.blob = &blob
+	return true
+}
+
+// failed decides what becomes of a file that could not be read: one that is
+// being written stays as it was, one that vanished is gone, one that may not be
+// read is left out. Errors of the disk or of the process end the load.
+func (l *loader) failed(f *found, err error) error {
+	switch {
+	case errors.Is(err, errUnsettled):
+		f.blob, f.unsettled = f.old, true
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return err
+	case !errors.Is(err, fs.ErrNotExist):
+		l.skip(Skip{f.path, reason(err)})
+	}
+	return nil
+}
+
+// stamp fills in what depends on the file's times.
+func (l *loader) stamp(r *Representation, id identity) {
+	r.identity = id
+	r.ModTime = lastModified(time.Unix(0, id.mtime), l.now)
+	r.LastModified = ""
+	if !r.ModTime.IsZero() {
+		r.LastModified = r.ModTime.Format(httpTime)
+	}
+	if !r.hashed {
+		r.ETag = id.etag()
+	}
+}
+
+// httpTime is IMF-fixdate, RFC 9110 §5.6.7.
+const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// read opens a file, makes sure that it is the one that was looked at and that
+// nobody is writing it, and reads it if it belongs in memory.
+func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, error) {
+	root, name := dir, f.name
+	if f.link {
+		root, name = l.top, below
+	}
+	file, err := root.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			file.Close()
+		}
+	}()
+	if f.id.changedWithin(l.options.Settle/2, l.now) || f.id.changedWithin(writingWindow, l.now) && beingWritten(file) {
+		return nil, errUnsettled
+	}
+	r := &Representation{Size: f.id.size}
+	switch {
+	case f.memory:
+		if r.body, err = readWhole(file, f.id.size); err != nil {
+			return nil, err
+		}
+		r.ETag, r.hashed = hashETag(r.body), true
+	case f.keep:
+		r.file, keep = &openFile{kept: file}, true
+	default:
+		r.file = &openFile{root: l.top, name: below}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if identityOf(info) != f.id {
+		keep = false
+		return nil, errUnsettled
+	}
+	return r, nil
+}
+
+// writingWindow is how long after its last change a file that is still open for
+// writing counts as unfinished. A log that is appended to for ever is served all
+// the same, as soon as it pauses that long.
+const writingWindow = 10 * time.Second
+
+// beingWritten tells whether some process holds the file open for writing, where
+// the kernel lets us know: fcntl(2), F_SETLEASE gives a read lease only on files
+// that nobody has. We drop it at once. Not allowed, not supported: no.
+func beingWritten(f *os.File) bool {
+	fd := f.Fd()
+	if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return errors.Is(err, unix.EAGAIN)
+	}
+	// The descriptor is closed or its lease dropped before anybody notices.
+	_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
+	return false
+}
+
+func readWhole(f *os.File, size int64) ([]byte, error) {
+	body := make([]byte, size)
+	if _, err := io.ReadFull(f, body); err != nil {
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return nil, errUnsettled
+		}
+		return nil, err
+	}
+	return body, nil
+}
+
+// hashETag names a body by its contents, the same on every machine: 96 bits of
+// its SHA-256.
+func hashETag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}

@@ -1,0 +1,163 @@
+package content
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// follow runs a store on root until the test ends.
+func follow(t *testing.T, o Options) *Store {
+	t.Helper()
+	store, _ := load(t, o)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- store.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// eventually waits for a path to have a body, "" for no answer at all.
+func eventually(t *testing.T, store *Store, path, body string) {
+	t.Helper()
+	var got string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		got = ""
+		if o := store.Snapshot().Lookup(path); o != nil {
+			got = string(o.Representations[0].body)
+		}
+		if got == body {
+			return
+		}
+	}
+	t.Fatalf("%s stays %q, want %q", path, got, body)
+}
+
+func TestFollow(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": "a", "sub/b.html": "b"})
+	store := follow(t, options(root))
+	put(t, root, "a.html", "a2")
+	eventually(t, store, "/a.html", "a2")
+	put(t, root, "new/deep/c.html", "c")
+	eventually(t, store, "/new/deep/c.html", "c")
+	put(t, root, "new/deep/c.html", "c2")
+	eventually(t, store, "/new/deep/c.html", "c2")
+	if err := os.RemoveAll(filepath.Join(root, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, store, "/sub/b.html", "")
+	if err := os.Rename(filepath.Join(root, "new"), filepath.Join(root, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, store, "/sub/deep/c.html", "c2")
+	put(t, root, "sub/deep/c.html", "c3")
+	eventually(t, store, "/sub/deep/c.html", "c3")
+}
+
+// A file that never comes to rest must not keep the others from appearing.
+func TestFollowBusyTree(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": "a"})
+	store := follow(t, options(root))
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				_ = os.WriteFile(filepath.Join(root, "busy.log"), fmt.Append(nil, i), 0o644)
+			}
+		}
+	}()
+	put(t, root, "a.html", "a2")
+	eventually(t, store, "/a.html", "a2")
+	close(stop)
+	<-ended
+}
+
+// The root may be a link that is turned, or that comes later.
+func TestFollowRoot(t *testing.T) {
+	one := tree(t, map[string]string{"a.html": "one"})
+	two := tree(t, map[string]string{"a.html": "two"})
+	link := filepath.Join(t.TempDir(), "site")
+	turn(t, link, one)
+	store := follow(t, options(link))
+	eventually(t, store, "/a.html", "one")
+	turn(t, link, two)
+	eventually(t, store, "/a.html", "two")
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	eventually(t, store, "/a.html", "two") // What was there stays.
+	turn(t, link, one)
+	eventually(t, store, "/a.html", "one")
+	put(t, one, "a.html", "one more")
+	eventually(t, store, "/a.html", "one more")
+}
+
+func turn(t *testing.T, link, to string) {
+	t.Helper()
+	if err := os.Symlink(to, link+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link+".new", link); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A release is what its link says, and nothing else.
+func TestFollowRelease(t *testing.T) {
+	root := tree(t, map[string]string{"releases/1/a.html": "one", "releases/2/a.html": "two"})
+	turn(t, filepath.Join(root, "current"), "releases/1")
+	store := follow(t, options(root))
+	eventually(t, store, "/a.html", "one")
+	if got := store.Snapshot().Release; got != "1" {
+		t.Errorf("release %q", got)
+	}
+	put(t, root, "releases/1/a.html", "changed in place")
+	time.Sleep(300 * time.Millisecond)
+	eventually(t, store, "/a.html", "one")
+	turn(t, filepath.Join(root, "current"), "releases/2")
+	eventually(t, store, "/a.html", "two")
+	turn(t, filepath.Join(root, "current"), "releases/gone")
+	time.Sleep(200 * time.Millisecond)
+	eventually(t, store, "/a.html", "two")
+	turn(t, filepath.Join(root, "current"), "../../etc")
+	time.Sleep(200 * time.Millisecond)
+	eventually(t, store, "/a.html", "two")
+}
+
+func TestPacer(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	p := pacer{settle: 100 * time.Millisecond}
+	if p.wait(at(0)) < time.Minute {
+		t.Error("loads without a change")
+	}
+	p.changed(at(0))
+	if got := p.wait(at(0)); got != 100*time.Millisecond {
+		t.Errorf("waits %v for quiet", got)
+	}
+	for ms := 50; ms < 400; ms += 50 {
+		p.changed(at(ms))
+	}
+	if got := p.wait(at(0)); got != 200*time.Millisecond {
+		t.Errorf("a busy tree is read after %v", got)
+	}
+	p.loaded(at(1000), 3*time.Second)
+	p.changed(at(1000))
+	if got := p.wait(at(1000)); got != 6*time.Second {
+		t.Errorf("rests %v after a load of 3 s", got)
+	}
+}
