@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// lingerTime bounds the reading of what is left of a request's body after the
+// answer to it: net/http reads some of it, so that the client sees the answer
+// before it sees the connection closed.
+const lingerTime = 5 * time.Second
+
+// clientBody is the body of a request on its way to a backend. It ends a body
+// that stalls, remembers why reading failed, and collects the trailer.
+//
+// Read is called by a goroutine of the transport, which may outlive the
+// exchange by one call; the other methods by the goroutine of the handler.
+type clientBody struct {
+	body    io.ReadCloser
+	in      *http.Request // its Trailer is filled by the last Read
+	trailer http.Header   // what the backend gets; written by the last Read, before it returns
+	control *http.ResponseController
+	idle    time.Duration // between two reads; 0 is no limit
+
+	mu      sync.Mutex
+	reading bool      // guarded by mu: a Read waits for the client
+	stopped sync.Cond // of mu: reading has become false
+	whole   bool      // guarded by mu: all of the body has been read
+	over    bool      // guarded by mu: the exchange has ended
+	err     error     // guarded by mu: why reading failed
+}
+
+// newClientBody makes the body of r, and lets it be read while the answer is
+// written: otherwise net/http would wait for the rest of it, or for the client's
+// next byte, before it sent the head of an early answer.
+func newClientBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *clientBody {
+	b := &clientBody{body: r.Body, in: r, idle: idle, control: http.NewResponseController(w)}
+	b.stopped.L = &b.mu
+	_ = b.control.EnableFullDuplex() // HTTP/2 has it anyway
+	if r.ContentLength < 0 {
+		b.trailer = http.Header{}
+		for name := range r.Trailer {
+			if endToEndTrailer(name, nil) {
+				b.trailer[name] = nil // announced
+			}
+		}
+	}
+	return b
+}
+
+// Read implements io.Reader.
+func (b *clientBody) Read(p []byte) (int, error) {
+	if !b.begin() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.body.Read(p)
+	b.end(err)
+	return n, err
+}
+
+// begin starts the clock for one read, unless the exchange is over: then the
+// connection belongs to the next request, and its deadline too.
+func (b *clientBody) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return false
+	}
+	b.reading = true
+	if b.idle > 0 {
+		_ = b.control.SetReadDeadline(time.Now().Add(b.idle))
+	}
+	return true
+}
+
+// end ends a read, and notes the end of the body, good or bad.
+func (b *clientBody) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	b.stopped.Signal()
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.whole = true
+		for name, values := range b.in.Trailer {
+			if b.trailer != nil && endToEndTrailer(name, values) {
+				b.trailer[name] = values
+			}
+		}
+		if !b.over && b.idle > 0 {
+			// net/http goes on to watch the connection for its end.
+			_ = b.control.SetReadDeadline(time.Time{})
+		}
+	case b.err == nil && !b.over:
+		b.err = err
+	}
+}
+
+// Close does nothing: the body is the server's to close.
+func (b *clientBody) Close() error { return nil }
+
+// failure is why the body could not be read to its end, or nil.
+func (b *clientBody) failure() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// unread reports whether some of the body is still to come. The connection is
+// of no use after an answer that is sent then: what follows on it is not a
+// request.
+func (b *clientBody) unread() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.whole
+}
+
+// finish ends the exchange's part in the body, and bounds the server's. A Read
+// that still waits is ended first: net/http would end it by itself, and take
+// the deadline away.
+func (b *clientBody) finish() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	if b.reading && b.control.SetReadDeadline(time.Unix(1, 0)) == nil {
+		for b.reading {
+			b.stopped.Wait()
+		}
+	}
+	if b.whole || b.err != nil {
+		return
+	}
+	linger := lingerTime
+	if b.idle > 0 {
+		linger = min(linger, b.idle)
+	}
+	_ = b.control.SetReadDeadline(time.Now().Add(linger))
+}

@@ -1,0 +1,73 @@
+package proxy
+
+import "sync/atomic"
+
+// Event is something that happens to a forwarded request. The events up to
+// ClientBodyBad are outcomes: each request ends in exactly one of them. The
+// others come on the way.
+type Event int
+
+// The events. What they mean is said once, in the table below.
+const (
+	OK Event = iota
+	Refused
+	NoConnection
+	ConnectTimeout
+	FirstByteTimeout
+	BadAnswer
+	BackendAborted
+	BackendStalled
+	ClientAborted
+	ClientStalled
+	ClientBodyBad
+	FailedOver
+	Retried
+	NumEvents // how many there are
+)
+
+// events is the one place that names the events; metrics and documentation are
+// made from it.
+var events = [NumEvents]struct{ name, help string }{
+	OK:               {"ok", "The whole answer was passed on; for an upgrade: the tunnel was closed."},
+	Refused:          {"refused", "Not forwarded: malformed target, CONNECT, or a forwarding loop."},
+	NoConnection:     {"no_connection", "No backend could be connected to; answered 502."},
+	ConnectTimeout:   {"connect_timeout", "No backend accepted a connection in time; answered 504."},
+	FirstByteTimeout: {"first_byte_timeout", "The backend sent no head of an answer in time; answered 504."},
+	BadAnswer:        {"bad_answer", "The backend closed before its answer, or sent a malformed or too large head; answered 502."},
+	BackendAborted:   {"backend_aborted", "The backend broke off inside the answer's body; the client's connection was closed."},
+	BackendStalled:   {"backend_stalled", "The backend stopped sending inside the answer's body, or stopped reading the request's."},
+	ClientAborted:    {"client_aborted", "The client went away before it had the whole answer."},
+	ClientStalled:    {"client_stalled", "The client stopped sending inside the request's body (answered 408), or stopped reading the answer."},
+	ClientBodyBad:    {"client_body_bad", "The request's body was malformed (answered 400) or too large (answered 413)."},
+	FailedOver:       {"failed_over", "A backend could not be connected to, and the next one was tried."},
+	Retried:          {"retried", "A kept-alive connection died before a byte of answer, and the request was sent again."},
+}
+
+// String is the event's name as a metric's label: lower case and underscores.
+func (e Event) String() string { return events[e].name }
+
+// Help is a sentence for people.
+func (e Event) Help() string { return events[e].help }
+
+// IsOutcome reports whether e ends a request. The outcomes of all requests add
+// up to their number.
+func (e Event) IsOutcome() bool { return e <= ClientBodyBad }
+
+// Counters counts what happens to forwarded requests. The zero value is ready;
+// it must not be copied. It is safe for use by any number of goroutines.
+type Counters struct {
+	events   [NumEvents]atomic.Uint64
+	inFlight atomic.Int64
+	tunnels  atomic.Int64
+}
+
+func (c *Counters) add(e Event) { c.events[e].Add(1) }
+
+// Count is the number of times that e has happened.
+func (c *Counters) Count(e Event) uint64 { return c.events[e].Load() }
+
+// InFlight is the number of requests being forwarded now, tunnels included.
+func (c *Counters) InFlight() int64 { return c.inFlight.Load() }
+
+// Tunnels is the number of open connections that were upgraded to another protocol.
+func (c *Counters) Tunnels() int64 { return c.tunnels.Load() }

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// dialer makes connections to backends.
+type dialer struct {
+	connect time.Duration // 0 is the system's limit
+	idle    time.Duration
+	buffers *buffers
+}
+
+// dial is a http.Transport's DialContext.
+func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: d.connect}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok || d.idle == 0 {
+		return c, nil
+	}
+	return &backendConn{TCPConn: tcp, idle: d.idle, buffers: d.buffers}, nil
+}
+
+// backendConn is a connection to a backend on which a write cannot wait forever
+// for the backend to read. Reading is the transport's affair: it always reads,
+// on an unused connection too, to see it closed.
+type backendConn struct {
+	*net.TCPConn
+	idle    time.Duration // for one Write
+	buffers *buffers
+	tunnel  atomic.Bool // writes have no limit
+}
+
+// Write implements io.Writer.
+func (c *backendConn) Write(p []byte) (int, error) {
+	if !c.tunnel.Load() {
+		if err := c.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
+			return 0, err
+		}
+	}
+	return c.TCPConn.Write(p)
+}
+
+// ReadFrom hides that of the TCPConn, which goes round Write.
+func (c *backendConn) ReadFrom(r io.Reader) (int64, error) {
+	buf := c.buffers.Get()
+	defer c.buffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{c}, r, buf)
+}
+
+// unlimit makes of a connection to a backend one end of a tunnel. It may be
+// wrapped for TLS.
+func unlimit(c net.Conn) {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn()
+	}
+	if b, ok := c.(*backendConn); ok {
+		b.tunnel.Store(true)
+		_ = b.SetWriteDeadline(time.Time{})
+	}
+}

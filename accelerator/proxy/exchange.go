@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"ramjet/accelerator/backend"
+)
+
+// flushInterval is how long a byte of an answer of known length may wait for
+// company. Answers of unknown length and event streams do not wait.
+const flushInterval = 10 * time.Millisecond
+
+// exchange is one request and its answer. It is the ReverseProxy's hooks and
+// its transport, and belongs to the goroutine of the handler.
+type exchange struct {
+	proxy  *Proxy
+	in     *http.Request // as received
+	target string        // for the backend
+	cancel context.CancelCauseFunc
+	w      answerWriter
+	body   *clientBody // nil: the request has none
+	answer answerBody
+
+	backend     *backend.Backend // that of the last attempt; nil before the first
+	connections int              // how many the last attempt was given
+	conn        net.Conn         // the last of them
+	tunnel      bool             // the answer was 101
+
+	outcome  Event
+	complete bool // nothing panicked
+}
+
+// run passes the request to a backend, and the answer to the client.
+func (x *exchange) run(ctx context.Context) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: x.gotConn})
+	r := x.in.WithContext(ctx)
+	r.Header = received(x.in)
+	if x.body != nil {
+		r.Body = x.body
+	}
+	if !printable(upgrade(r.Header)) {
+		x.fail(nil, nil, errUpgradeTo)
+		return
+	}
+	rp := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		FlushInterval:  flushInterval,
+		ErrorLog:       x.proxy.errorLog,
+		BufferPool:     &x.proxy.buffers,
+		ModifyResponse: x.check,
+		ErrorHandler:   x.fail,
+	}
+	rp.ServeHTTP(&x.w, r)
+}
+
+// end counts, whatever has happened: it runs in a panic too.
+func (x *exchange) end() {
+	if x.outcome == OK && (!x.complete || x.answer.err != nil || x.w.err != nil) && !x.tunnel {
+		x.blame(x.aborted())
+		x.proxy.Log.Debug("answer aborted", "event", x.outcome, "backend", x.address(), "error", x.answer.err)
+		x.w.abandon()
+	}
+	c := x.proxy.Counters
+	c.add(x.outcome)
+	c.inFlight.Add(-1)
+	if x.tunnel {
+		c.tunnels.Add(-1)
+		_ = x.conn.Close() // ReverseProxy forgets it where the client's cannot be taken
+	}
+	if x.backend != nil {
+		x.backend.End()
+	}
+	x.body.finish()
+	x.cancel(nil)
+}
+
+// address is the backend's, for the log.
+func (x *exchange) address() string {
+	if x.backend == nil {
+		return ""
+	}
+	return x.backend.URL.Host
+}
+
+// RoundTrip implements http.RoundTripper: it tries one backend after the other,
+// each once, until one can be connected to. After that nothing is tried again
+// here, for the backend may have acted on the request.
+func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	tried := make([]*backend.Backend, 0, 4)
+	b := x.proxy.Pool.Next()
+	for {
+		res, err := x.attempt(out, b)
+		if err == nil || x.connections > 0 || out.Context().Err() != nil {
+			return res, err
+		}
+		b.Failures.Add(1)
+		tried = append(tried, b)
+		b = x.proxy.Pool.Next(tried...)
+		if b == nil {
+			return nil, err
+		}
+		x.proxy.Counters.add(FailedOver)
+		x.proxy.Log.Debug("backend not connected to, trying another", "backend", x.address(), "error", err)
+	}
+}
+
+// attempt sends the request to one backend.
+func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Response, error) {
+	if x.backend != nil {
+		x.backend.End()
+	}
+	b.Begin()
+	x.backend, x.connections = b, 0
+	r := out.WithContext(out.Context())
+	r.URL = &url.URL{Scheme: b.URL.Scheme, Host: b.URL.Host}
+	host := r.Host
+	if host == "" {
+		host = b.URL.Host
+	}
+	setTarget(r.URL, x.target, host)
+	if r.Body != nil {
+		r.Body = io.NopCloser(r.Body) // a failed attempt closes it, and the next one needs it
+	}
+	return x.proxy.transport.RoundTrip(r)
+}
+
+// gotConn is told of each connection that the transport uses for an attempt. A
+// second one means that the first, a kept-alive one, died before a byte of
+// answer and that the request is sent again. It is sent on a new connection,
+// for the others of that age may be dead too, and one request must not kill one
+// worker of the backend after the other: a kept-alive one is closed here, with
+// nothing written, and the transport takes the next.
+func (x *exchange) gotConn(info httptrace.GotConnInfo) {
+	x.connections++
+	x.conn = info.Conn
+	if x.connections == 2 {
+		x.proxy.Counters.add(Retried)
+	}
+	if x.connections > 1 && info.Reused {
+		_ = info.Conn.Close()
+	}
+}
+
+// check looks at the head of an answer before any of it is sent. When it
+// returns an error the answer's body is closed, and fail is called.
+func (x *exchange) check(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return x.checkUpgrade(res)
+	}
+	if res.StatusCode < 200 {
+		return fmt.Errorf("%w: %03d", errBadStatus, res.StatusCode)
+	}
+	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
+	if res.Body != http.NoBody {
+		x.answer = answerBody{ReadCloser: res.Body, idle: x.proxy.idle, stall: func() { x.cancel(errStalled) }}
+		res.Body = &x.answer
+	}
+	return nil
+}
+
+// checkUpgrade looks at a 101, RFC 9110 §15.2.2.
+func (x *exchange) checkUpgrade(res *http.Response) error {
+	_, writable := res.Body.(io.Writer)
+	asked, got := upgrade(res.Request.Header), upgrade(res.Header)
+	if !writable || asked == "" || !strings.EqualFold(asked, got) {
+		return fmt.Errorf("%w: %q, not %q", errUpgrade, got, asked)
+	}
+	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
+	x.tunnel = true
+	x.proxy.Counters.tunnels.Add(1)
+	unlimit(x.conn)
+	return nil
+}
+
+// printable reports whether a protocol's name can be a field's value.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

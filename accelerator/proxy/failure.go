@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+)
+
+var (
+	errStalled   = errors.New("the backend stopped sending inside the body of its answer")
+	errBadStatus = errors.New("the backend sent an impossible status code")
+	errUpgrade   = errors.New("the backend changed to a protocol that was not asked for")
+	errUpgradeTo = errors.New("the client asked for a protocol with an impossible name")
+)
+
+// failure is what is done about an error.
+type failure struct {
+	event  Event
+	status int    // for the client; 0: it is gone, or cannot be told
+	reason string // for the client
+}
+
+// diagnose says what is to be done about an error before the head of an answer.
+// Whoever failed first is to blame, and a client that fails takes the connection
+// to the backend with it: so the client is looked at first.
+func (x *exchange) diagnose(err error) failure {
+	if f, ok := x.clientFailure(); ok {
+		return f
+	}
+	timeout := false
+	if e := net.Error(nil); errors.As(err, &e) {
+		timeout = e.Timeout()
+	}
+	switch {
+	case errors.Is(err, errUpgradeTo):
+		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
+	case x.connections == 0 && timeout:
+		return failure{ConnectTimeout, http.StatusGatewayTimeout, "no backend accepted a connection in time"}
+	case x.connections == 0:
+		return failure{NoConnection, http.StatusBadGateway, "no backend could be connected to"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure{BackendStalled, http.StatusGatewayTimeout, "the backend did not read the request in time"}
+	case timeout:
+		return failure{FirstByteTimeout, http.StatusGatewayTimeout, "the backend did not answer in time"}
+	}
+	return failure{BadAnswer, http.StatusBadGateway, "the backend sent no valid answer"}
+}
+
+// clientFailure says what is to be done about a failure of the client, if there
+// was one.
+func (x *exchange) clientFailure() (failure, bool) {
+	var large *http.MaxBytesError
+	err := x.body.failure()
+	switch {
+	case errors.As(err, &large):
+		return failure{ClientBodyBad, http.StatusRequestEntityTooLarge, "the request body is too large"}, true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure{ClientStalled, http.StatusRequestTimeout, "the request body did not arrive in time"}, true
+	case x.in.Context().Err() != nil:
+		return failure{event: ClientAborted}, true
+	case err == nil:
+		return failure{}, false
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(*net.OpError)):
+		return failure{event: ClientAborted}, true
+	}
+	return failure{ClientBodyBad, http.StatusBadRequest, "the request body is malformed"}, true
+}
+
+// fail is the ErrorHandler: nothing of an answer was sent yet.
+func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
+	f := x.diagnose(err)
+	x.blame(f.event)
+	x.proxy.Log.Debug("request not forwarded", "event", f.event, "backend", x.address(), "error", err)
+	if f.status == 0 || x.w.hijacked {
+		panic(http.ErrAbortHandler)
+	}
+	clear(x.w.Header())
+	x.w.restore()
+	x.proxy.ErrorPage(x.w.ResponseWriter, x.in, f.status, f.reason)
+}
+
+// aborted is the event of an answer that broke off.
+func (x *exchange) aborted() Event {
+	switch f, ok := x.clientFailure(); {
+	case errors.Is(x.w.err, os.ErrDeadlineExceeded):
+		return ClientStalled // net/http cancels the request then, too
+	case ok:
+		return f.event
+	case x.w.err != nil:
+		return ClientAborted
+	case errors.Is(x.answer.err, errStalled):
+		return BackendStalled
+	}
+	return BackendAborted
+}
+
+// blame sets the outcome, and counts it for the backend if it is to blame.
+func (x *exchange) blame(e Event) {
+	x.outcome = e
+	switch e {
+	case NoConnection, ConnectTimeout:
+		// each backend that was tried has its count
+	case FirstByteTimeout, BadAnswer, BackendAborted, BackendStalled:
+		x.backend.Failures.Add(1)
+	}
+}
