@@ -1,0 +1,91 @@
+// Appliance is the control plane of the box: it finds, mounts and follows the content partition. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"ramjet/appliance/partition"
+)
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "dev"
+
+// The exit statuses. gokrazy starts a program again unless it exits 0 or 125, so an end that nobody asked for is neither.
+// An end by SIGTERM is not 0 either: gokrazy's "restart" button sends SIGTERM, and would wait for ever after a 0.
+const (
+	exitOK         = 0   // -version, -h
+	exitFailed     = 1   // a task failed
+	exitUsage      = 2   // wrong flags
+	exitTerminated = 143 // SIGTERM or SIGINT, after a clean end
+)
+
+// Task is everything that lives as long as the program: it runs until the context ends, and an error ends the program.
+type Task interface {
+	Run(ctx context.Context) error
+	String() string
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run parses the flags, builds the tasks and runs them.
+func run(args []string) int {
+	flags := flag.NewFlagSet("appliance", flag.ContinueOnError)
+	label := flags.String("label", "RAMJET", "`label` of the content partition's file system")
+	dir := flags.String("run", "/run/ramjet", "`directory` for mounts and the site link")
+	fallback := flags.String("fallback", "/perm/www", "`directory` of the site until a content partition turns up")
+	admin := flags.String("admin", "/run/ramjet/accelerator.sock", "Unix `socket` of the accelerator, to be told of a new site")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(flags.Output(), "appliance: unexpected argument %q\n", flags.Arg(0))
+		return exitUsage
+	case *showVersion:
+		fmt.Println(version)
+		return exitOK
+	}
+
+	flipped := make(chan struct{}, 1)
+	return serve([]Task{
+		&partition.Watcher{Label: *label, Dir: *dir, Fallback: *fallback, Changed: flipped},
+		&partition.Reloader{Socket: *admin, Changed: flipped},
+	})
+}
+
+// serve runs the tasks until a signal asks for the end, or one of them ends by itself.
+func serve(tasks []Task) int {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	slog.Info("ramjet appliance", "version", version)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		group.Go(func() error {
+			if err := t.Run(groupCtx); err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			if groupCtx.Err() == nil {
+				return fmt.Errorf("%s: ended by itself", t)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		slog.Error("the end", "err", err)
+		return exitFailed
+	}
+	slog.Info("ended by a signal")
+	return exitTerminated
+}

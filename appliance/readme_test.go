@@ -1,0 +1,37 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The tables of the README about flags and exit statuses name what the program has, and nothing else.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## Flags and exit statuses\n")
+	if !found {
+		t.Fatal("no section about flags and exit statuses")
+	}
+	help, _ := program(t.Context(), "-h").CombinedOutput()
+	flags := regexp.MustCompile(`(?m)^  (-[a-z]+)`).FindAllSubmatch(help, -1)
+	rows := regexp.MustCompile("(?m)^\\| `(-[a-z]+)` \\| (?:`([^`]*)` )?\\|").FindAllStringSubmatch(section, -1)
+	if len(flags) == 0 || len(flags) != len(rows) {
+		t.Errorf("%d flags, %d rows", len(flags), len(rows))
+	}
+	for _, row := range rows {
+		if name, value := row[1], row[2]; !strings.Contains(string(help), "  "+name) ||
+			value != "" && !strings.Contains(string(help), `(default "`+value+`")`) {
+			t.Errorf("the program has no flag %s with default %q:\n%s", name, value, help)
+		}
+	}
+	for _, status := range []string{"| 0 |", "| 1 |", "| 2 |", "| 143 |"} {
+		if strings.Count(section, "\n"+status) != 1 {
+			t.Errorf("no row %q", status)
+		}
+	}
+}
