@@ -1,0 +1,78 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says which of our packages each package may import. They go one way:
+// from the wiring to the parts, from the parts to what both tiers share. What is
+// not listed may import nothing of ours.
+var arrows = map[string][]string{
+	"ramjet/accelerator": {
+		"ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config", "ramjet/accelerator/content",
+		"ramjet/accelerator/demo", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/site",
+	},
+	"ramjet/accelerator/site":  {"ramjet/accelerator/content"},
+	"ramjet/accelerator/proxy": {"ramjet/accelerator/backend"},
+
+	"ramjet/appliance":       {"ramjet/appliance/partition"},
+	"ramjet/appliance/image": {"ramjet/appliance/image/instance"},
+}
+
+// withoutHTTP are the packages that the event loop will share: no net/http.
+var withoutHTTP = []string{"ramjet/accelerator/backend"}
+
+func TestArrows(t *testing.T) {
+	met := map[string]bool{}
+	for _, top := range []string{".", "../appliance"} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			importer := packageOf(path)
+			met[importer] = true
+			if strings.HasPrefix(importer, "ramjet/appliance/vmtest") {
+				return nil // Tests, not the product.
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			for _, spec := range file.Imports {
+				imported, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					return err
+				}
+				if strings.HasPrefix(imported, "ramjet/") && !slices.Contains(arrows[importer], imported) {
+					t.Errorf("%s: %s may not import %s", path, importer, imported)
+				}
+				if imported == "net/http" && slices.Contains(withoutHTTP, importer) {
+					t.Errorf("%s: %s may not import net/http", path, importer)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for importer, imports := range arrows {
+		for _, p := range append(imports, importer) {
+			if !met[p] {
+				t.Errorf("%s is in the list but not in the tree", p)
+			}
+		}
+	}
+}
+
+// packageOf returns the import path of the file's package.
+func packageOf(path string) string {
+	return filepath.ToSlash(filepath.Join("ramjet/accelerator", filepath.Dir(path)))
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/sys/unix"
+
+	"ramjet/accelerator/backend"
+	"ramjet/accelerator/config"
+	"ramjet/accelerator/content"
+	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/site"
+)
+
+// hidden are the names of the partition's layout that are not content.
+var hidden = []string{"ramjet.json", "lost+found", "System Volume Information"}
+
+// contentOptions says what the store loads.
+func contentOptions(c *config.Config) content.Options {
+	o := content.Options{
+		Root: c.Content.Root, Index: c.Content.Index,
+		Dotfiles: c.Content.Dotfiles, Hidden: hidden,
+		Memory:        c.Content.Memory.Of(totalMemory()),
+		MemoryPerFile: c.Content.MemoryPerFile,
+		OpenFiles:     c.Content.OpenFiles,
+		Types:         c.Content.Types, Charset: c.Content.Charset,
+		Settle: c.Content.Settle,
+	}
+	for _, line := range c.Content.CacheControl {
+		o.CacheControl = append(o.CacheControl, content.CacheControl{Match: content.NewGlob(line.Match), Value: line.Value})
+	}
+	return o
+}
+
+// newSite wires one configuration to the store that outlives it. The farm is nil
+// without backends.
+func newSite(c *config.Config, store *content.Store, counters *site.Counters, forwarded *proxy.Counters, log *slog.Logger) (*site.Site, *proxy.Proxy, error) {
+	s := &site.Site{
+		Store: store, Server: c.Server, BodyBytes: c.Limits.BodyBytes, Counters: counters,
+		Rules: &content.Rules{
+			Farm: len(c.Backends) > 0, IgnoreQuery: c.Rules.IgnoreQuery,
+			PermRequired: c.Rules.PermRequired, PermForbid: c.Rules.PermForbid,
+			Dynamic: content.NewPatterns(c.Rules.Dynamic), UnknownType: c.Rules.UnknownType,
+		},
+	}
+	if len(c.Backends) == 0 {
+		return s, nil, nil
+	}
+	farm, err := newProxy(c, forwarded, s.ErrorPage, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Farm = farm
+	return s, farm, nil
+}
+
+func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
+	urls := make([]*url.URL, len(c.Backends))
+	for i, b := range c.Backends {
+		urls[i] = b.URL
+	}
+	pool, err := backend.NewPool(urls...)
+	if err != nil {
+		return nil, err
+	}
+	return &proxy.Proxy{
+		Pool:             pool,
+		ConnectTimeout:   c.Forward.ConnectTimeout,
+		FirstByteTimeout: c.Forward.FirstByteTimeout,
+		IdleTimeout:      c.Forward.IdleTimeout,
+		RewriteHost:      !c.Forward.PreserveHost,
+		ErrorPage:        errorPage,
+		Counters:         counters,
+		Log:              log,
+	}, nil
+}
+
+// totalMemory returns the machine's memory in bytes, or 1 GiB, the least that
+// machines have today, if it cannot be had.
+func totalMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 1 << 30
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}

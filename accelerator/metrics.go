@@ -1,0 +1,67 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"ramjet/accelerator/content"
+	"ramjet/accelerator/http1"
+	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/site"
+)
+
+// metrics registers everything that is counted anywhere. Each table of outcomes,
+// rules, events and reasons becomes one metric with a label.
+func (s *server) metrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	counter := func(name, help string, labels prometheus.Labels, value func() float64) {
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ramjet_" + name, Help: help, ConstLabels: labels,
+		}, value))
+	}
+	gauge := func(name, help string, value func() float64) {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ramjet_" + name, Help: help}, value))
+	}
+	for _, o := range site.Outcomes() {
+		counter("requests_total", "Requests by what became of them.", prometheus.Labels{"outcome": o.String()},
+			func() float64 { return float64(s.counters.Outcomes[o].Load()) })
+	}
+	for _, rule := range content.Table {
+		counter("not_static_total", "Requests that were not static, by the first rule that failed.", prometheus.Labels{"rule": rule.Label()},
+			func() float64 { return float64(s.counters.Failed[rule.Number].Load()) })
+	}
+	for e := range proxy.NumEvents {
+		counter("forward_events_total", "What happened to forwarded requests.", prometheus.Labels{"event": e.String()},
+			func() float64 { return float64(s.forward.Count(e)) })
+	}
+	for r := http1.None + 1; r < http1.NumReasons; r++ {
+		counter("connections_refused_total", "Connections refused or cut, by reason.", prometheus.Labels{"reason": r.String()},
+			func() float64 { return float64(s.listener.Stats.Refused[r].Load()) })
+	}
+	counter("connections_accepted_total", "Connections accepted.", nil, func() float64 { return float64(s.listener.Stats.Accepted.Load()) })
+	counter("accept_errors_total", "Attempts to accept a connection that failed and were tried again.", nil,
+		func() float64 { return float64(s.listener.Stats.AcceptErrors.Load()) })
+	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Stats.Open.Load()) })
+	gauge("forward_in_flight", "Requests being forwarded now, tunnels included.", func() float64 { return float64(s.forward.InFlight()) })
+	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
+	s.contentMetrics(gauge)
+	return registry
+}
+
+func (s *server) contentMetrics(gauge func(name, help string, value func() float64)) {
+	of := func(value func(*content.Snapshot) float64) func() float64 {
+		return func() float64 { return value(s.store.Snapshot()) }
+	}
+	gauge("content_files", "Files in the live snapshot.",
+		of(func(c *content.Snapshot) float64 { return float64(c.Files) }))
+	gauge("content_memory_bytes", "Bytes of bodies held in memory.",
+		of(func(c *content.Snapshot) float64 { return float64(c.MemoryBytes) }))
+	gauge("content_open_files", "Files kept open.",
+		of(func(c *content.Snapshot) float64 { return float64(c.OpenFiles) }))
+	gauge("content_loaded_timestamp_seconds", "When the live snapshot was read.",
+		of(func(c *content.Snapshot) float64 { return float64(c.Loaded.UnixNano()) / 1e9 }))
+	gauge("content_load_seconds", "How long reading it took.",
+		of(func(c *content.Snapshot) float64 { return c.Took.Seconds() }))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"ramjet/accelerator/config"
+	"ramjet/accelerator/content"
+	"ramjet/accelerator/site"
+)
+
+// loadOnce builds the site of a configuration and loads its content, without
+// listening.
+func loadOnce(ctx context.Context, c *config.Config) (*site.Site, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	store := content.NewStore(contentOptions(c), quiet)
+	if err := store.Load(ctx); err != nil {
+		return nil, rootError(c.Content.Root, err)
+	}
+	s, _, err := newSite(c, store, nil, nil, quiet)
+	return s, err
+}
+
+// rootError says what to do about content that cannot be read.
+func rootError(root string, err error) error {
+	return fmt.Errorf("content root %s: %w (give the folder of the site with -root or content.root)", root, err)
+}
+
+// explain prints what a GET for target would get, and why.
+func explain(ctx context.Context, c *config.Config, target string, out io.Writer) error {
+	s, err := loadOnce(ctx, c)
+	if err != nil {
+		return err
+	}
+	text, err := s.Explain(target)
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = io.WriteString(out, text)
+	return err
+}
+
+// check does everything but listen, and prints what it found.
+func check(ctx context.Context, c *config.Config, from *source, out io.Writer) error {
+	s, err := loadOnce(ctx, c)
+	if err != nil {
+		return err
+	}
+	snapshot := s.Store.Snapshot()
+	fmt.Fprintf(out, "configuration  %s\n", from.name())
+	fmt.Fprintf(out, "listen         %s\n", c.Listen)
+	if c.Content.Root == "" {
+		fmt.Fprintf(out, "content        none\n")
+	} else {
+		fmt.Fprintf(out, "content        %s: %d files, %d in memory (%d bytes), %d open\n",
+			snapshot.Root, snapshot.Files, snapshot.MemoryFiles, snapshot.MemoryBytes, snapshot.OpenFiles)
+	}
+	if snapshot.Release != "" {
+		fmt.Fprintf(out, "release        %s\n", snapshot.Release)
+	}
+	for _, skip := range snapshot.Skipped {
+		fmt.Fprintf(out, "not served     %s: %s\n", skip.Path, skip.Why)
+	}
+	for _, b := range c.Backends {
+		fmt.Fprintf(out, "backend        %s\n", b.URL)
+	}
+	if len(c.Backends) == 0 {
+		fmt.Fprintf(out, "backend        none: what is not static is answered here\n")
+	}
+	fmt.Fprintln(out, "ok")
+	return nil
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+)
+
+// version is set by the linker: -ldflags "-X main.version=…".
+var version = "dev"
+
+// options are the command line.
+type options struct {
+	configs []string // -config, may be given several times
+	listen  string
+	root    string
+	backend string
+	admin   string
+	wait    time.Duration
+	demo    bool
+
+	check   bool
+	explain string
+	version bool
+}
+
+const usage = `accelerator serves static files itself and forwards everything else to a farm.
+
+Quick start, kHTTPd's three settings:
+
+  accelerator -listen :8080 -root /srv/www -backend http://10.0.0.2:8000
+
+Everything else is set in a file:
+
+  accelerator -config ramjet.json
+
+Ask before you start:
+
+  accelerator -config ramjet.json -check              is all of it right?
+  accelerator -root /srv/www -explain /cgi-bin/hello  static or not, and why?
+
+Flags:
+`
+
+const exits = `
+Signals: SIGHUP reloads configuration and content; SIGTERM and SIGINT finish what
+is in flight and exit; a second one exits at once.
+Exit status: 0 ended as asked, 1 failed while running, 2 wrong usage or configuration;
+after SIGTERM the program ends by that signal.
+`
+
+// parse reads the command line. A request for help is flag.ErrHelp; all other
+// errors have been printed to out.
+func parse(args []string, out io.Writer) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("accelerator", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.Usage = func() {
+		fmt.Fprint(out, usage)
+		f.PrintDefaults()
+		fmt.Fprint(out, exits)
+	}
+	f.Func("config", "read settings from `FILE`; given several times, the first that exists and is\nvalid counts, and if none is, the defaults", func(s string) error {
+		if s == "" {
+			return errors.New("the name of a file is missing")
+		}
+		o.configs = append(o.configs, s)
+		return nil
+	})
+	f.StringVar(&o.listen, "listen", "", "accept connections at `ADDRESS`, whatever the file says (default \":8080\")")
+	f.StringVar(&o.root, "root", "", "serve the files below `DIR`, whatever the file says")
+	f.StringVar(&o.backend, "backend", "", "forward what is not static to `URL`, whatever the file says")
+	f.StringVar(&o.admin, "admin", "", "answer status, metrics, reload and explain on the Unix socket at `PATH`")
+	f.DurationVar(&o.wait, "wait", 0, "wait up to this `TIME` for -root to appear, then serve without it until it does")
+	f.BoolVar(&o.demo, "demo", false, "serve a small built-in site with a dynamic page, to try things out")
+	f.BoolVar(&o.check, "check", false, "read configuration and content, say what is there, and exit")
+	f.StringVar(&o.explain, "explain", "", "say whether a GET for `URL` is static, rule by rule, and exit")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q; see -h", f.Arg(0))
+		fmt.Fprintln(out, "accelerator:", err)
+		return nil, err
+	}
+	return o, nil
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ramjet/accelerator/admin"
+	"ramjet/accelerator/config"
+	"ramjet/accelerator/content"
+	"ramjet/accelerator/http1"
+	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/site"
+)
+
+// task is anything that lives as long as the program: Run returns when ctx ends,
+// or with the error that ends the program.
+type task interface {
+	Run(ctx context.Context) error
+	String() string
+}
+
+// server is the running program.
+type server struct {
+	config *config.Config // in force at the start; immutable
+	source *source
+	log    *slog.Logger
+	level  *slog.LevelVar
+	demo   bool
+	wait   bool      // -wait: go on without the root
+	out    io.Writer // for people, not for the log
+
+	store    *content.Store
+	counters site.Counters
+	forward  proxy.Counters
+	listener *http1.Listener
+	started  time.Time
+	ready    atomic.Bool
+
+	reloading sync.Mutex           // held during a reload
+	live      atomic.Pointer[live] // swapped whole by a reload
+	admin     *admin.Server        // nil without a socket
+}
+
+// live is one configuration at work. Immutable.
+type live struct {
+	config *config.Config
+	file   string
+	since  time.Time
+	site   *site.Site
+	proxy  *proxy.Proxy // nil without backends
+}
+
+// serve runs the program until a signal or an error ends it.
+func serve(ctx context.Context, s *server) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		received := <-stop
+		signal.Stop(stop) // A second one ends the program at once.
+		cancel(ended{received})
+	}()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	s.started = time.Now()
+	tasks, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	tasks = append(tasks, &signals{hangup: hangup, reload: s.reload, log: s.log})
+	group, running := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		group.Go(func() error {
+			if err := t.Run(running); err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			return nil
+		})
+	}
+	s.announce()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.log.Info("ended", "cause", context.Cause(ctx))
+	return context.Cause(ctx)
+}
+
+// ended is the error of a program that a signal ended, after it drained.
+type ended struct{ os.Signal }
+
+func (e ended) Error() string { return e.String() }
+
+// start loads the content, then listens: whoever connects finds all of it.
+func (s *server) start(ctx context.Context) ([]task, error) {
+	if s.source.note != "" {
+		s.log.Info(s.source.note)
+	}
+	s.store = content.NewStore(contentOptions(s.config), s.log)
+	s.store.Loaded = func(snapshot *content.Snapshot) {
+		level := slog.LevelInfo
+		if snapshot.Changed == 0 {
+			level = slog.LevelDebug
+		}
+		s.log.Log(ctx, level, "content", "root", snapshot.Root, "release", snapshot.Release, "files", snapshot.Files,
+			"in_memory", snapshot.MemoryFiles, "bytes", snapshot.MemoryBytes, "took", snapshot.Took.Round(time.Millisecond))
+	}
+	if err := s.store.Load(ctx); err != nil {
+		if !s.wait {
+			return nil, usageError{rootError(s.config.Content.Root, err)}
+		}
+		s.log.Error("no content yet", "err", err)
+	}
+	if _, err := s.goLive(s.config); err != nil {
+		return nil, err
+	}
+	var tasks []task
+	if s.config.Admin != "" {
+		s.admin = &admin.Server{
+			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
+			Status: s.status, Explain: s.explain, Reload: s.reload,
+		}
+		if err := s.admin.Listen(); err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, s.admin)
+	}
+	front, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	if s.config.Content.Root != "" {
+		tasks = append(tasks, s.store)
+	}
+	return append(tasks, front), nil
+}
+
+// goLive puts a configuration to work and returns the one that it replaces, nil
+// the first time.
+func (s *server) goLive(c *config.Config) (*live, error) {
+	next := &live{config: c, file: s.source.name(), since: time.Now()}
+	var err error
+	if next.site, next.proxy, err = newSite(c, s.store, &s.counters, &s.forward, s.log); err != nil {
+		return nil, err
+	}
+	return s.live.Swap(next), nil
+}
+
+// announce says that the program is ready.
+func (s *server) announce() {
+	s.ready.Store(true)
+	s.log.Info("ready", "listen", s.listener.Addr(), "config", s.source.name(), "backends", len(s.config.Backends))
+	if s.demo {
+		printDemo(s.out, s.listener.Addr())
+	}
+}
+
+// front is the HTTP server task.
+type front struct {
+	http     *http.Server
+	listener net.Listener
+	drain    time.Duration
+	log      *slog.Logger
+}
+
+func (s *server) listen() (*front, error) {
+	l := s.config.Limits
+	tcp, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return nil, listenError(s.config.Listen, err)
+	}
+	s.listener = &http1.Listener{
+		TCPListener: tcp.(*net.TCPListener),
+		Log:         s.log,
+		Limits: http1.Limits{
+			MaxConns: l.Connections, HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime,
+			BodyStall: l.StallTime, WriteStall: l.StallTime,
+		},
+	}
+	server := &http.Server{
+		Handler:  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.live.Load().site.ServeHTTP(w, r) }),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// OPTIONS * is a request like any other: the farm may answer it.
+		DisableGeneralOptionsHandler: true,
+	}
+	s.listener.Attach(server)
+	return &front{http: server, listener: s.listener, drain: l.DrainTime, log: s.log}, nil
+}
+
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another program; end it or choose another address with -listen", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: %w; ports below 1024 need root or CAP_NET_BIND_SERVICE", address, err)
+	default:
+		return err
+	}
+}
+
+// String names the task.
+func (f *front) String() string { return "http server" }
+
+// Run serves until ctx ends, then lets requests in flight finish, for a bounded
+// time.
+func (f *front) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f.http.Serve(f.listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	f.log.Info("draining", "at_most", f.drain)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.drain)
+	defer cancel()
+	if err := f.http.Shutdown(bounded); err != nil {
+		f.log.Warn("requests were still in flight and are cut", "waited", f.drain)
+		f.http.Close()
+	}
+	return nil
+}
+
+// signals is the task that turns SIGHUP into a reload.
+type signals struct {
+	hangup <-chan os.Signal
+	reload func(context.Context) (string, error)
+	log    *slog.Logger
+}
+
+// String names the task.
+func (s *signals) String() string { return "signals" }
+
+// Run reloads on each SIGHUP until ctx ends. What went wrong has been logged.
+func (s *signals) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.hangup:
+			_, _ = s.reload(ctx)
+		}
+	}
+}

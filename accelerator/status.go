@@ -1,0 +1,65 @@
+package main
+
+import (
+	"time"
+
+	"ramjet/accelerator/content"
+)
+
+// status is the answer to GET /status.
+type status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Ready   bool      `json:"ready"`
+	Listen  string    `json:"listen"`
+
+	Config      string    `json:"config"` // the file in force
+	ConfigSince time.Time `json:"config_since"`
+
+	Content  contentStatus   `json:"content"`
+	Backends []backendStatus `json:"backends"`
+}
+
+type contentStatus struct {
+	Root        string         `json:"root"`
+	Release     string         `json:"release,omitempty"`
+	Loaded      time.Time      `json:"loaded"`
+	TookSeconds float64        `json:"took_seconds"`
+	Files       int            `json:"files"`
+	MemoryFiles int            `json:"memory_files"`
+	MemoryBytes int64          `json:"memory_bytes"`
+	OpenFiles   int            `json:"open_files"`
+	Unsettled   int            `json:"unsettled"`
+	Skipped     []content.Skip `json:"skipped,omitempty"`
+}
+
+type backendStatus struct {
+	URL      string `json:"url"`
+	Requests uint64 `json:"requests"`
+	InFlight int64  `json:"in_flight"`
+	Failures uint64 `json:"failures"`
+}
+
+func (s *server) status() any {
+	now, snapshot := s.live.Load(), s.store.Snapshot()
+	answer := status{
+		Version: version, Started: s.started, Ready: s.ready.Load(), Listen: s.listener.Addr().String(),
+		Config: now.file, ConfigSince: now.since,
+		Content: contentStatus{
+			Root: snapshot.Root, Release: snapshot.Release, Loaded: snapshot.Loaded, TookSeconds: snapshot.Took.Seconds(),
+			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
+			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Skipped: snapshot.Skipped,
+		},
+		Backends: []backendStatus{},
+	}
+	if now.proxy != nil {
+		for _, b := range now.proxy.Pool.Backends() {
+			answer.Backends = append(answer.Backends, backendStatus{
+				URL: b.URL.String(), Requests: b.Requests.Load(), InFlight: b.InFlight.Load(), Failures: b.Failures.Load(),
+			})
+		}
+	}
+	return answer
+}
+
+func (s *server) explain(url string) (string, error) { return s.live.Load().site.Explain(url) }
