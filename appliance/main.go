@@ -1,4 +1,5 @@
-// Appliance is the control plane of the box: it finds, mounts and follows the content partition. See README.md.
+// Appliance is the control plane of the box: it finds, mounts and follows the content partition, and says where the
+// box can be reached. See README.md.
 package main
 
 import (
@@ -61,6 +62,7 @@ func run(args []string) int {
 	return serve([]Task{
 		&partition.Watcher{Label: *label, Dir: *dir, Fallback: *fallback, Changed: flipped},
 		&partition.Reloader{Socket: *admin, Changed: flipped},
+		newAddresses(),
 	})
 }
 
