@@ -68,7 +68,7 @@ func (l *loader) plan() {
 	openFiles := 0
 	for _, folder := range l.folders {
 		for _, f := range folder.files {
-			if o := l.old.Lookup(f.path); o != nil && o.Location == "" {
+			if o := l.old.Lookup(f.path); o != nil && o.Location == "" && l.place.mount == l.old.place.mount {
 				f.old = o.Representations[0]
 			}
 			if f.id.size <= l.options.MemoryPerFile {

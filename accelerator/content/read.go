@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -65,12 +66,18 @@ func (l *loader) takeOver(f *found) bool {
 }
 
 // failed decides what becomes of a file that could not be read: one that is
-// being written stays as it was, one that vanished is gone, one that may not be
+// being written stays as it was, unless it belongs to a release, which is not
+// to be mixed with what was there before; one that vanished is gone, one that may not be
 // read is left out. Errors of the disk or of the process end the load.
 func (l *loader) failed(f *found, err error) error {
 	switch {
+	case errors.Is(err, errUnsettled) && l.place.release != "":
+		return fmt.Errorf("%s: %w", f.path, err)
 	case errors.Is(err, errUnsettled):
-		f.blob, f.unsettled = f.old, true
+		f.unsettled = true
+		if l.place.dir == l.old.place.dir {
+			f.blob = f.old
+		}
 	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return err
 	case !errors.Is(err, fs.ErrNotExist):
@@ -112,7 +119,7 @@ func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, er
 			file.Close()
 		}
 	}()
-	if f.id.changedWithin(l.options.Settle/2, l.now) || f.id.changedWithin(writingWindow, l.now) && beingWritten(file) {
+	if l.place.release == "" && l.unfinished(f.id, file) {
 		return nil, errUnsettled
 	}
 	r := &Representation{Size: f.id.size}
@@ -136,6 +143,12 @@ func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, er
 		return nil, errUnsettled
 	}
 	return r, nil
+}
+
+// unfinished tells whether a file is likely to change again at once. A release is
+// finished by definition: its link was turned to it.
+func (l *loader) unfinished(id identity, file *os.File) bool {
+	return id.changedWithin(l.options.Settle/2, l.now) || id.changedWithin(writingWindow, l.now) && beingWritten(file)
 }
 
 // writingWindow is how long after its last change a file that is still open for

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options say what to load and how. The zero value of each field is usable.
@@ -153,6 +155,7 @@ type place struct {
 	dir     string // what to read
 	release string // base name of dir if it is a release, else ""
 	node    node   // dir's inode
+	mount   uint64 // the mount that dir is on: another stick under the same name is another tree
 }
 
 // same tells whether the snapshot was read from there.
@@ -176,7 +179,7 @@ func locate(root string) (place, error) {
 	defer r.Close()
 	info, err := r.Lstat(currentLink)
 	if err != nil || info.Mode()&os.ModeSymlink == 0 {
-		return place{root: resolved, dir: resolved}, nil
+		return place{root: resolved, dir: resolved}.look()
 	}
 	if _, err := r.Stat(currentLink); err != nil {
 		return place{}, err
@@ -185,10 +188,17 @@ func locate(root string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	info, err = os.Stat(dir)
-	if err != nil {
-		return place{}, err
+	return place{root: resolved, dir: dir, release: filepath.Base(dir)}.look()
+}
+
+// look fills in what tells this directory from another of its name.
+func (p place) look() (place, error) {
+	var st unix.Statx_t
+	// A kernel before 6.8 does not know the unique id and answers without any.
+	if err := unix.Statx(unix.AT_FDCWD, p.dir, 0, unix.STATX_INO|unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
+		return place{}, &os.PathError{Op: "statx", Path: p.dir, Err: err}
 	}
-	id := identityOf(info)
-	return place{root: resolved, dir: dir, release: filepath.Base(dir), node: node{id.dev, id.ino}}, nil
+	p.node = node{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino}
+	p.mount = st.Mnt_id
+	return p, nil
 }

@@ -161,3 +161,30 @@ func TestPacer(t *testing.T) {
 		t.Errorf("rests %v after a load of 3 s", got)
 	}
 }
+
+// Turning the link publishes the whole release at once, however fresh its files
+// are, and never a mixture.
+func TestFollowFreshRelease(t *testing.T) {
+	root := tree(t, map[string]string{"releases/1/a.html": "one", "releases/1/b.html": "one"})
+	turn(t, filepath.Join(root, "current"), "releases/1")
+	store := follow(t, options(root))
+	for i := range 10 {
+		text := fmt.Sprint("release ", i)
+		dir := filepath.Join(root, "releases", fmt.Sprint(i))
+		for _, name := range []string{"a.html", "b.html"} {
+			put(t, dir, name, text)
+		}
+		turn(t, filepath.Join(root, "current"), filepath.Join("releases", fmt.Sprint(i)))
+		for {
+			s := store.Snapshot()
+			a, b := string(s.Lookup("/a.html").Representations[0].body), string(s.Lookup("/b.html").Representations[0].body)
+			if a != b {
+				t.Fatalf("a mixture: %q and %q", a, b)
+			}
+			if a == text {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
