@@ -13,17 +13,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"ramjet/accelerator/config"
-)
-
-// Exit statuses. A supervisor such as gokrazy's restarts on all but 0 and 125.
-const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
-
-	exitTerminated = 128 + int(syscall.SIGTERM) // Drained after SIGTERM.
 )
 
 func main() {
@@ -79,31 +68,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	default:
 		err = serve(ctx, &server{config: c, source: source, log: log, level: level, demo: o.demo, out: stdout, wait: o.wait > 0})
 	}
-	if by, ok := errors.AsType[ended](err); ok && by.Signal == syscall.SIGTERM {
-		return exitTerminated
-	} else if ok {
-		return exitDone
-	}
-	if err != nil {
-		return report(stderr, err)
-	}
-	return exitDone
-}
-
-// usageError is an error of whoever wrote the command line or the file.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// report prints the error and returns the exit status that it deserves.
-func report(stderr io.Writer, err error) int {
-	if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
-		fmt.Fprintln(stderr, mistakes) // They name the file themselves, one in a line.
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, "accelerator:", err)
-	if _, ok := errors.AsType[usageError](err); ok {
-		return exitUsage
-	}
-	return exitFailed
+	return report(stderr, err)
 }
