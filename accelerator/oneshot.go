@@ -25,7 +25,7 @@ func loadOnce(ctx context.Context, c *config.Config) (*site.Site, error) {
 
 // rootError says what to do about content that cannot be read.
 func rootError(root string, err error) error {
-	return fmt.Errorf("content root %s: %w (give the folder of the site with -root or content.root)", root, err)
+	return usageError{fmt.Errorf("content root %s: %w (give the folder of the site with -root or content.root)", root, err)}
 }
 
 // explain prints what a GET for target would get, and why.

@@ -119,7 +119,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	}
 	if err := s.store.Load(ctx); err != nil {
 		if !s.wait {
-			return nil, usageError{rootError(s.config.Content.Root, err)}
+			return nil, rootError(s.config.Content.Root, err)
 		}
 		s.log.Error("no content yet", "err", err)
 	}

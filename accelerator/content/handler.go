@@ -3,7 +3,6 @@ package content
 import (
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -39,7 +38,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, o *Object) bool 
 	defer body.Close()
 	header := w.Header()
 	h.describe(header, o, representation)
-	normalise(r)
+	normalise(r, representation.Size)
 	rw := &response{ResponseWriter: w, request: r, handler: h, length: representation.Size}
 	http.ServeContent(rw, r, "", representation.ModTime, body)
 	return true
@@ -78,37 +77,29 @@ func (h *Handler) redirect(w http.ResponseWriter, r *http.Request, o *Object) {
 	h.ErrorPage(w, r, http.StatusMovedPermanently)
 }
 
-// maxRanges bounds how many parts one response may have. More than this is
-// either a mistake or an attack; RFC 9110 §14.2 lets a server ignore the field.
-const maxRanges = 32
-
 // normalise mends what http.ServeContent reads differently from RFC 9110: list
-// fields sent in several lines (§5.3), Range on other methods than GET and
-// with units it does not know, both to be ignored (§14.2), and range units in
-// capitals (§14.1).
-func normalise(r *http.Request) {
+// fields sent in several lines (§5.3), dates sent in several, which are not
+// valid (§13.1.3, §13.1.4), and Range.
+func normalise(r *http.Request, size int64) {
 	for _, name := range []string{"If-Match", "If-None-Match"} {
 		if lines := r.Header[name]; len(lines) > 1 {
 			r.Header[name] = []string{strings.Join(lines, ", ")}
 		}
 	}
-	if spec, ok := usableRange(r.Method, r.Header["Range"]); ok {
-		r.Header["Range"] = []string{spec}
-	} else {
+	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
+		if len(r.Header[name]) > 1 {
+			delete(r.Header, name)
+		}
+	}
+	spec := ""
+	if r.Method == http.MethodGet && len(r.Header["Range"]) == 1 && len(r.Header["If-Range"]) <= 1 {
+		spec = canonicalRange(r.Header["Range"][0], size)
+	}
+	if spec == "" {
 		delete(r.Header, "Range")
+	} else {
+		r.Header["Range"] = []string{spec}
 	}
-}
-
-// usableRange returns the Range field to act on, and whether there is one.
-func usableRange(method string, lines []string) (string, bool) {
-	if method != http.MethodGet || len(lines) != 1 {
-		return "", false
-	}
-	unit, set, ok := strings.Cut(lines[0], "=")
-	if !ok || !strings.EqualFold(textproto.TrimString(unit), "bytes") || strings.Count(set, ",") >= maxRanges {
-		return "", false
-	}
-	return "bytes=" + set, true
 }
 
 // response is the http.ResponseWriter given to http.ServeContent. It keeps

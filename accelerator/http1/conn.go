@@ -47,6 +47,10 @@ const malformed = "\x00\r\n\r\n"
 // maxFiller bounds the filler that leads net/http to its own limit.
 const maxFiller = 2 << 20
 
+// bodyFiller is more than net/http's chunked reader looks through for the end of
+// a line or of a trailer section, 4 KiB.
+const bodyFiller = 16 << 10
+
 // errRefused ends reads behind a refused head.
 var errRefused = errors.New("http1: the connection was refused")
 
@@ -150,6 +154,9 @@ func (c *conn) refuse(r Reason) {
 		c.insert, c.readErr = []byte(malformed), errRefused
 	case ends431:
 		c.filler, c.readErr = maxFiller, errRefused
+	case endsBody:
+		// An error of the connection would make net/http take the client for gone.
+		c.filler, c.readErr = bodyFiller, errRefused
 	case endsAlone:
 		c.readErr = errRefused
 	case endsByError:

@@ -55,6 +55,7 @@ var wrongs = []struct {
 	{"lower-case version", "GET / http/1.1\r\nHost: a\r\n\r\n", BadRequestLine},
 	{"long version", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", BadRequestLine},
 	{"short version", "GET / HTTP/1\r\nHost: a\r\n\r\n", BadRequestLine},
+	{"asterisk without OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", BadRequestLine},
 	{"no method", "/ HTTP/1.1\r\nHost: a\r\n\r\n", BadRequestLine},
 	{"NUL in the target", "GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", BadRequestLine},
 	{"DEL in the target", "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", BadRequestLine},

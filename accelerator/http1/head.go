@@ -6,12 +6,13 @@ type head struct {
 	fields  int // field lines so far
 	trailer bool
 
-	verb   [8]byte // the first bytes of the method
-	nVerb  int
-	spot   int // place in the version
-	major  byte
-	minor  byte
-	tunnel bool // CONNECT or Upgrade: the handler may take the connection over
+	verb     [8]byte // the first bytes of the method
+	nVerb    int
+	spot     int  // place in the version; in the target: not its first byte
+	asterisk bool // the target is "*"
+	major    byte
+	minor    byte
+	tunnel   bool // CONNECT or Upgrade: the handler may take the connection over
 
 	hosts   int
 	lengths int
@@ -33,7 +34,7 @@ func (f *framer) method(b []byte) (int, Reason) {
 			}
 			h.nVerb++
 		case c == ' ' && h.nVerb > 0:
-			h.tunnel = h.nVerb == 7 && string(h.verb[:7]) == "CONNECT"
+			h.tunnel = h.is("CONNECT")
 			h.spot = 0
 			f.state = inTarget
 			return i + 1, None
@@ -50,6 +51,8 @@ func (f *framer) target(b []byte) (int, Reason) {
 	h := &f.head
 	for i, c := range b {
 		switch {
+		case c == ' ' && h.asterisk && !h.is("OPTIONS"):
+			return i, BadRequestLine // RFC 9112 §3.2.4
 		case c == ' ' && h.spot > 0:
 			h.spot = 0
 			f.state = inVersion
@@ -57,9 +60,15 @@ func (f *framer) target(b []byte) (int, Reason) {
 		case class[c]&textByte == 0 || c == ' ' || c == '\t':
 			return i, BadRequestLine
 		}
+		h.asterisk = h.spot == 0 && c == '*'
 		h.spot = 1
 	}
 	return len(b), None
+}
+
+// is reports whether the method is the given one, which is not longer than verb.
+func (h *head) is(method string) bool {
+	return h.nVerb == len(method) && string(h.verb[:h.nVerb]) == method
 }
 
 func (f *framer) version(b []byte) (int, Reason) {

@@ -43,6 +43,7 @@ const (
 	endsByError ending = iota // reads fail: net/http ends the body and the connection
 	ends400                   // a malformed line replaces what follows: net/http answers 400 in its turn
 	ends431                   // filler replaces what follows, up to the head limit of net/http: it answers 431
+	endsBody                  // filler breaks the chunked framing for net/http as well: reading the body fails, the handler answers
 	endsAlone                 // the head goes through as it is: net/http refuses it by itself
 )
 
@@ -64,7 +65,7 @@ type ReasonInfo struct {
 // Reasons describes each Reason; it is indexed by Reason and must not be changed.
 var Reasons = [NumReasons]ReasonInfo{
 	None:               {"none", "nothing is wrong", "", "", endsByError},
-	BadRequestLine:     {"request_line", "the request line is not method, one space, target, one space, version", "RFC 9112 §3", "400", ends400},
+	BadRequestLine:     {"request_line", "the request line is not method, one space, target, one space, version; or a target of * without OPTIONS", "RFC 9112 §3", "400", ends400},
 	BadVersion:         {"version", "the major version of the protocol is not 1", "RFC 9110 §15.6.6", "505", endsAlone},
 	BareCR:             {"bare_cr", "a carriage return without a line feed", "RFC 9112 §2.2", "400", ends400},
 	BareLF:             {"bare_lf", "a line that ends without a carriage return", "RFC 9112 §2.2", "400", ends400},
@@ -84,8 +85,8 @@ var Reasons = [NumReasons]ReasonInfo{
 	ConnectWithBody:    {"connect_with_body", "a CONNECT with Content-Length or Transfer-Encoding", "RFC 9110 §9.3.6", "400", ends400},
 	HeadTooLarge:       {"head_too_large", "a head above the size limit", "RFC 6585 §5", "431", ends431},
 	TooManyFields:      {"too_many_fields", "a head with more field lines than the limit", "RFC 6585 §5", "431", ends431},
-	BadChunk:           {"chunk", "malformed chunked framing", "RFC 9112 §7.1", "none", endsByError},
-	BadTrailer:         {"trailer", "a trailer section that is malformed, too long or has framing fields", "RFC 9112 §7.1.2", "none", endsByError},
+	BadChunk:           {"chunk", "malformed chunked framing; the answer may be on its way already", "RFC 9112 §7.1", "400", endsBody},
+	BadTrailer:         {"trailer", "a trailer section that is malformed, too long or has framing fields", "RFC 9112 §7.1.2", "400", endsBody},
 	BodyStalled:        {"body_stalled", "no byte of a request body for too long", "", "none", endsByError},
 	WriteStalled:       {"write_stalled", "the client took no byte of the answer for too long", "", "none", endsByError},
 }

@@ -16,9 +16,6 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Connection", "close")
 		s.ErrorPage(w, r, http.StatusRequestEntityTooLarge, "")
 	default:
-		if s.BodyBytes > 0 {
-			r.Body = http.MaxBytesReader(w, r.Body, s.BodyBytes)
-		}
 		return false
 	}
 	return true

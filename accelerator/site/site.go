@@ -58,7 +58,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.Farm != nil:
 		s.count(Forwarded)
-		s.Farm.ServeHTTP(w, r)
+		s.forward(w, r)
 	case decision.Failed == nil:
 		// The file is there but its bytes are not: it is being replaced, or
 		// its disk was pulled. Both end soon.
@@ -68,6 +68,18 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.count(Answered)
 		s.answer(w, r, &decision)
 	}
+}
+
+// forward passes the request on, its body bounded also where its length is not
+// declared. The bound goes around a copy: net/http looks at the body of its own
+// request to see whether the client still waits to be asked for it.
+func (s *Site) forward(w http.ResponseWriter, r *http.Request) {
+	if s.BodyBytes > 0 {
+		bounded := *r
+		bounded.Body = http.MaxBytesReader(w, r.Body, s.BodyBytes)
+		r = &bounded
+	}
+	s.Farm.ServeHTTP(w, r)
 }
 
 func (s *Site) static(w http.ResponseWriter, r *http.Request, o *content.Object) bool {
