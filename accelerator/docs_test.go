@@ -96,7 +96,7 @@ func TestExamples(t *testing.T) {
 			for _, line := range command.FindAllStringSubmatch(block[2], -1) {
 				found++
 				arguments, _, _ := strings.Cut(line[1], "#")
-				if _, err := parse(strings.Fields(arguments), io.Discard); err != nil && err != flag.ErrHelp {
+				if _, err := parse(strings.Fields(arguments), io.Discard, io.Discard); err != nil && err != flag.ErrHelp {
 					t.Errorf("%s: accelerator %s: %v", name, arguments, err)
 				}
 			}

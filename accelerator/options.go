@@ -51,17 +51,13 @@ Exit status: 0 ended as asked, 1 failed while running, 2 wrong usage or configur
 after SIGTERM the program ends by that signal.
 `
 
-// parse reads the command line. A request for help is flag.ErrHelp; all other
-// errors have been printed to out.
-func parse(args []string, out io.Writer) (*options, error) {
+// parse reads the command line. Help that was asked for is printed to out and
+// returns flag.ErrHelp; all other errors have been printed to stderr.
+func parse(args []string, out, stderr io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("accelerator", flag.ContinueOnError)
-	f.SetOutput(out)
-	f.Usage = func() {
-		fmt.Fprint(out, usage)
-		f.PrintDefaults()
-		fmt.Fprint(out, exits)
-	}
+	f.SetOutput(stderr)
+	f.Usage = func() {} // Not after each mistake.
 	f.Func("config", "read settings from `FILE`; given several times, the first that exists and is\nvalid counts, and if none is, the defaults", func(s string) error {
 		if s == "" {
 			return errors.New("the name of a file is missing")
@@ -78,12 +74,21 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.check, "check", false, "read configuration and content, say what is there, and exit")
 	f.StringVar(&o.explain, "explain", "", "say whether a GET for `URL` is static, rule by rule, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
-	if err := f.Parse(args); err != nil {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		f.SetOutput(out)
+		fmt.Fprint(out, usage)
+		f.PrintDefaults()
+		fmt.Fprint(out, exits)
+		return nil, err
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "see accelerator -h")
 		return nil, err
 	}
 	if f.NArg() > 0 {
 		err := fmt.Errorf("unexpected argument %q; see -h", f.Arg(0))
-		fmt.Fprintln(out, "accelerator:", err)
+		fmt.Fprintln(stderr, "accelerator:", err)
 		return nil, err
 	}
 	return o, nil

@@ -29,7 +29,7 @@ var outcomes = [...]struct{ label, help string }{
 	Static:     {"static", "answered from the content"},
 	Forwarded:  {"forwarded", "passed on to the farm"},
 	Answered:   {"answered", "not static and no farm to ask: 404, 403, 405, OPTIONS"},
-	Refused:    {"refused", "refused at the door: TRACE, CONNECT, body too large"},
+	Refused:    {"refused", "refused at the door: TRACE, CONNECT, a target that is not an http URI, body too large"},
 	Unreadable: {"unreadable", "static, but its bytes could not be read: passed on, or 503"},
 }
 
