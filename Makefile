@@ -1,0 +1,50 @@
+# Ramjet. Each target is a line or two around go and gok; "make help" lists them.
+
+BOARD ?= amd64
+BOX   ?= ramjet
+SITE  ?= accelerator/demo/site
+# The story serve measures the boot, so it runs alone; then two at a time.
+FIRST   = ./appliance/vmtest/serve
+STORIES = $(addprefix ./appliance/vmtest/,forward unplug update arm64 rpi)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check stories image vm update bench vuln clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: ## serve a demo site with a demo backend on :8080; needs Go alone
+	go run ./accelerator -demo
+
+test: ## everything: format, vet, staticcheck, tests, and the stories in QEMU
+	go run ./appliance/vmtest/needs
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory stories
+
+check: ## the part of test that needs no QEMU
+	@unformatted=$$(gofmt -l accelerator appliance); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	go vet ./... && go tool staticcheck ./...
+	go test -race $$(go list ./... | grep -vxF "$$(go list $(FIRST) $(STORIES))")
+
+stories: ## the part of test that boots the real image in QEMU
+	go test -count=1 -timeout 10m -v $(FIRST)
+	go test -count=1 -timeout 20m -v -p 2 $(STORIES)
+
+image: ## a flashable disk image under build/. BOARD=amd64, arm64 or rpi
+	go run ./appliance/image -board $(BOARD)
+
+vm: ## boot the image in QEMU. BOARD=amd64 or arm64, SITE=directory, ACCEL=kvm where it works
+	go run ./appliance/vmtest/vm -board $(BOARD) -site $(SITE) $(if $(ACCEL),-accel $(ACCEL))
+
+update: ## send this version to a running box: gok update. BOARD=its kind, BOX=its host name or address
+	go run ./appliance/image -board $(BOARD) -box $(BOX) -prepare
+	go tool gok --parent_dir build -i ramjet-$(BOARD) update
+
+bench: ## benchmarks of the accelerator
+	go test -run '^$$' -bench . ./accelerator/...
+
+vuln: ## look for known vulnerabilities; needs the network
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+clean: ## remove build/, with the update password of the boxes flashed from here
+	rm -rf build

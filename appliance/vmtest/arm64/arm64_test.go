@@ -1,0 +1,43 @@
+// Package arm64 is the story of the generic arm64 image, started by UEFI: it
+// serves, as the amd64 image does in the story serve.
+package arm64
+
+import (
+	"net/http"
+	"testing"
+
+	"ramjet/appliance/vmtest"
+)
+
+// home is the page by which the stories see that the site is up.
+const home = "/apache2-doc/manual/en/index.html"
+
+func TestArm64(t *testing.T) {
+	root, files, _ := vmtest.Site(t)
+	disk := vmtest.ContentDisk(t, root, nil)
+	box := vmtest.Boot(t, vmtest.Config{Board: "arm64", Content: disk, Alone: true})
+	up := box.WaitUp(home)
+	t.Log("boot:", vmtest.Describe(box.Milestones(up)))
+	if got := box.Version(); got != vmtest.Version {
+		t.Errorf("the box runs version %q, want %q", got, vmtest.Version)
+	}
+	checked := 0
+	for i := 0; i < len(files); i += 10 {
+		f := files[i]
+		full := box.SameBytes(f)
+		tag := full.Header.Get("ETag")
+		if len(tag) < 3 || tag[0] != '"' {
+			t.Errorf("%s: ETag %q is not a strong one", f.Name, tag)
+		}
+		for field, value := range map[string]string{
+			"If-None-Match": tag, "If-Modified-Since": full.Header.Get("Last-Modified"),
+		} {
+			again := box.Get(vmtest.URLPath(f.Name), map[string]string{field: value})
+			if again.Status != http.StatusNotModified || len(again.Body) > 0 {
+				t.Errorf("%s with %s: status %d and %d octets, want 304 and none", f.Name, field, again.Status, len(again.Body))
+			}
+		}
+		checked++
+	}
+	t.Logf("%d of %d files are served exactly", checked, len(files))
+}
