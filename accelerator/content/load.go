@@ -3,6 +3,7 @@ package content
 import (
 	"cmp"
 	"context"
+	"iter"
 	"os"
 	"runtime"
 	"slices"
@@ -62,18 +63,22 @@ func (l *loader) skip(s Skip) {
 }
 
 // plan chooses which files are held in memory and which are kept open. The
-// smallest go first, so that as many as possible are in memory.
+// smallest go first, so that as many as possible are in memory. A file of many
+// names, by hard or symbolic links, is read once.
 func (l *loader) plan() {
 	var candidates []*found
 	openFiles := 0
-	for _, folder := range l.folders {
-		for _, f := range folder.files {
-			if o := l.old.Lookup(f.path); o != nil && o.Location == "" && l.place.mount == l.old.place.mount {
-				f.old = o.Representations[0]
-			}
-			if f.id.size <= l.options.MemoryPerFile {
-				candidates = append(candidates, f)
-			}
+	names := make(map[identity]*found)
+	for f := range l.files() {
+		if o := l.old.Lookup(f.path); o != nil && o.Location == "" && l.place.mount == l.old.place.mount {
+			f.old = o.Representations[0]
+		}
+		if f.same = names[f.id]; f.same != nil {
+			continue
+		}
+		names[f.id] = f
+		if f.id.size <= l.options.MemoryPerFile {
+			candidates = append(candidates, f)
 		}
 	}
 	slices.SortStableFunc(candidates, func(a, b *found) int { return cmp.Compare(a.id.size, b.id.size) })
@@ -85,12 +90,38 @@ func (l *loader) plan() {
 		budget -= f.id.size
 		f.memory = true
 	}
-	for _, folder := range l.folders {
-		for _, f := range folder.files {
-			if !f.memory && openFiles < l.options.OpenFiles {
-				f.keep = true
-				openFiles++
+	for f := range l.files() {
+		if f.same == nil && !f.memory && openFiles < l.options.OpenFiles {
+			f.keep = true
+			openFiles++
+		}
+	}
+}
+
+// files yields all files in the order of their folders.
+func (l *loader) files() iter.Seq[*found] {
+	return func(yield func(*found) bool) {
+		for _, folder := range l.folders {
+			for _, f := range folder.files {
+				if !yield(f) {
+					return
+				}
 			}
+		}
+	}
+}
+
+// share gives the other names of a file what was read under the first.
+func (l *loader) share() {
+	for f := range l.files() {
+		if f.same == nil {
+			continue
+		}
+		f.unsettled = f.same.unsettled
+		if f.unsettled {
+			l.leaveAsItWas(f)
+		} else {
+			f.blob = f.same.blob
 		}
 	}
 }
@@ -112,32 +143,31 @@ func (l *loader) readAll(ctx context.Context) error {
 
 // assemble makes the objects from what was read.
 func (l *loader) assemble(s *Snapshot) {
+	l.share()
 	blobs := make(map[string]*found)
-	for _, folder := range l.folders {
-		for _, f := range folder.files {
-			blobs[f.path] = f
-		}
+	for f := range l.files() {
+		blobs[f.path] = f
 	}
 	s.objects = make(map[string]*Object, len(blobs)+2*len(l.folders))
-	for _, folder := range l.folders {
-		for _, f := range folder.files {
-			s.Files++
-			if f.unsettled {
-				s.Unsettled++
-			}
-			if f.blob == nil {
-				continue
-			}
-			if f.old == nil || f.blob.identity != f.old.identity {
-				s.Changed++
-			}
+	for f := range l.files() {
+		s.Files++
+		if f.unsettled {
+			s.Unsettled++
+		}
+		if f.blob == nil {
+			continue
+		}
+		if f.old == nil || f.blob.identity != f.old.identity {
+			s.Changed++
+		}
+		if f.same == nil {
 			s.count(f.blob)
-			s.objects[f.path] = &Object{
-				ContentType:     l.types.lookup(f.name),
-				CacheControl:    l.cacheControl(f.path),
-				Mode:            f.mode,
-				Representations: l.representations(f, blobs),
-			}
+		}
+		s.objects[f.path] = &Object{
+			ContentType:     l.types.lookup(f.name),
+			CacheControl:    l.cacheControl(f.path),
+			Mode:            f.mode,
+			Representations: l.representations(f, blobs),
 		}
 	}
 	if gone := l.old.Files - s.Files; gone > 0 {

@@ -121,6 +121,9 @@ func TestLoadFinds(t *testing.T) {
 			t.Errorf("%s is %q, want %q", path, got, body)
 		}
 	}
+	if a, link := s.Lookup("/a.html").Representations[0], s.Lookup("/sub/link.html").Representations[0]; &a.body[0] != &link.body[0] {
+		t.Error("a file of two names was read twice")
+	}
 	for path, to := range map[string]string{"/sub": "/sub/", "/alias": "/alias/"} {
 		if o := s.Lookup(path); o == nil || o.Location != to {
 			t.Errorf("%s does not redirect to %s", path, to)

@@ -25,6 +25,7 @@ type found struct {
 	link bool // reached through a symbolic link: to be opened from the top
 
 	old       *Representation // what the last snapshot had under this path
+	same      *found          // another name of the same file, to be read instead, or nil
 	memory    bool            // to be held in memory
 	keep      bool            // to be kept open
 	blob      *Representation // what was read, nil if it is not to be served

@@ -16,13 +16,8 @@ import (
 )
 
 // packages are Debian packages with manuals in HTML. The first has some 900
-// files and many links within the tree, the second one that leaves it.
+// files and twice as many links within the tree, the second one that leaves it.
 func packages() []string { return []string{"apache2-doc", "debian-reference-en"} }
-
-// linked matches the translations of the first package in which most pages are
-// links to the English ones. Followed, those 1,800 links would be two thirds of
-// the site and nothing new in it; the French and Japanese ones are enough.
-const linked = "apache2-doc/manual/[^fj]*"
 
 // Fetch returns the root of the site, a directory under dir. It downloads and
 // unpacks the packages unless that was done before.
@@ -65,30 +60,7 @@ func Fetch(ctx context.Context, dir string) (string, error) {
 			return "", err
 		}
 	}
-	if err := unlink(filepath.Join(tree, "usr/share/doc", linked)); err != nil {
-		return "", err
-	}
 	return root, os.Rename(tree, done)
-}
-
-// unlink removes the symbolic links below the directories that match.
-func unlink(pattern string) error {
-	roots, err := filepath.Glob(pattern)
-	if err != nil {
-		return err
-	}
-	for _, root := range roots {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type()&fs.ModeSymlink != 0 {
-				err = os.Remove(path)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func run(ctx context.Context, dir, program string, args ...string) error {

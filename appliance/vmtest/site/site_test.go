@@ -49,27 +49,3 @@ func TestWalk(t *testing.T) {
 		t.Errorf("%d links, want 6", len(links))
 	}
 }
-
-// TestUnlink removes links, and only those that were meant.
-func TestUnlink(t *testing.T) {
-	root := t.TempDir()
-	for _, dir := range []string{"da", "fr"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(root, dir, "page"), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink("page", filepath.Join(root, dir, "link")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := unlink(filepath.Join(root, "[^f]*")); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]bool{"da/page": true, "da/link": false, "fr/page": true, "fr/link": true} {
-		if _, err := os.Lstat(filepath.Join(root, name)); (err == nil) != want {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
