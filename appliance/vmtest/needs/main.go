@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ramjet/appliance/image/instance"
+	"ramjet/appliance/vmtest/site"
 )
 
 // need is a program or a file, and the Debian package that has it.
@@ -52,18 +53,21 @@ func missing(wanted []need) []string {
 
 func main() {
 	packages := missing(needs())
-	if len(packages) == 0 {
+	if len(packages) == 0 && archiveKnown() {
 		return
 	}
-	list := strings.Join(packages, " ")
+	list := strings.Join(append(slices.Clone(packages), "(and apt's package lists, for the site of the stories)"), " ")
 	prefix, able := apt()
 	if !able {
 		fmt.Fprintf(os.Stderr, "the tests need these Debian packages: %s\n", list)
 		os.Exit(1)
 	}
 	fmt.Printf("installing %s\n", list)
-	install := append([]string{"apt-get", "install", "-qq", "-y", "--no-install-recommends"}, packages...)
-	for _, command := range [][]string{{"apt-get", "update", "-qq"}, install} {
+	commands := [][]string{{"apt-get", "update", "-qq"}}
+	if len(packages) > 0 {
+		commands = append(commands, append([]string{"apt-get", "install", "-qq", "-y", "--no-install-recommends"}, packages...))
+	}
+	for _, command := range commands {
 		if err := run(append(slices.Clone(prefix), command...)); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v; the tests need these Debian packages: %s\n", strings.Join(command[:2], " "), err, list)
 			os.Exit(1)
@@ -73,6 +77,12 @@ func main() {
 		fmt.Fprintf(os.Stderr, "installed, and yet missing: what the tests need from %s\n", strings.Join(still, " "))
 		os.Exit(1)
 	}
+}
+
+// archiveKnown says whether apt knows the packages from which the stories take
+// their site; on a new machine its lists are empty.
+func archiveKnown() bool {
+	return exec.Command("apt-cache", append([]string{"show"}, site.Packages()...)...).Run() == nil
 }
 
 // apt says whether this program may install packages, and behind which prefix.

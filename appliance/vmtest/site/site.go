@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// packages are Debian packages with manuals in HTML. The first has some 900
+// Packages are Debian packages with manuals in HTML. The first has some 900
 // files and twice as many links within the tree, the second one that leaves it.
-func packages() []string { return []string{"apache2-doc", "debian-reference-en"} }
+func Packages() []string { return []string{"apache2-doc", "debian-reference-en"} }
 
 // Fetch returns the root of the site, a directory under dir. It downloads and
 // unpacks the packages unless that was done before.
@@ -47,7 +47,7 @@ func Fetch(ctx context.Context, dir string) (string, error) {
 	if err := os.Chmod(work, 0o777); err != nil {
 		return "", err
 	}
-	if err := run(ctx, work, "apt-get", append([]string{"download", "-qq"}, packages()...)...); err != nil {
+	if err := run(ctx, work, "apt-get", append([]string{"download", "-qq"}, Packages()...)...); err != nil {
 		return "", err
 	}
 	archives, err := filepath.Glob(filepath.Join(work, "*.deb"))
