@@ -82,7 +82,14 @@ func main() {
 // archiveKnown says whether apt knows the packages from which the stories take
 // their site; on a new machine its lists are empty.
 func archiveKnown() bool {
-	return exec.Command("apt-cache", append([]string{"show"}, site.Packages()...)...).Run() == nil
+	for _, name := range site.Packages() {
+		// It succeeds, with nothing to show, for a package that it does not know.
+		out, err := exec.Command("apt-cache", "show", name).Output()
+		if err != nil || len(out) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // apt says whether this program may install packages, and behind which prefix.
