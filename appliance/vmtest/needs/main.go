@@ -56,10 +56,13 @@ func main() {
 	if len(packages) == 0 && archiveKnown() {
 		return
 	}
-	list := strings.Join(append(slices.Clone(packages), "(and apt's package lists, for the site of the stories)"), " ")
+	list := strings.Join(packages, " ")
+	if list == "" {
+		list = "apt's package lists (apt-get update)"
+	}
 	prefix, able := apt()
 	if !able {
-		fmt.Fprintf(os.Stderr, "the tests need these Debian packages: %s\n", list)
+		fmt.Fprintf(os.Stderr, "the tests need, from Debian: %s\n", list)
 		os.Exit(1)
 	}
 	fmt.Printf("installing %s\n", list)
@@ -69,7 +72,7 @@ func main() {
 	}
 	for _, command := range commands {
 		if err := run(append(slices.Clone(prefix), command...)); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v; the tests need these Debian packages: %s\n", strings.Join(command[:2], " "), err, list)
+			fmt.Fprintf(os.Stderr, "%s: %v; the tests need, from Debian: %s\n", strings.Join(command[:2], " "), err, list)
 			os.Exit(1)
 		}
 	}
