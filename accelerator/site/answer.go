@@ -43,7 +43,7 @@ func refusal(d *content.Decision, method string) int {
 
 func (s *Site) whyNot() string {
 	if s.Store.Snapshot().Files == 0 {
-		return "This server has no site yet."
+		return "This server has no site yet. On a Ramjet box: plug in a disk with the label RAMJET and your site on it."
 	}
 	return ""
 }
