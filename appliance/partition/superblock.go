@@ -21,7 +21,7 @@ const (
 type Superblock struct {
 	Type  Type
 	Label string // without the padding; "" if there is none
-	UUID  string // as blkid prints it: 8-4-4-4-12 hex digits (ext4) or XXXX-XXXX (FAT, exFAT)
+	UUID  string // as blkid prints it: 8-4-4-4-12 hex digits (ext4) or 4-4 (FAT, exFAT)
 }
 
 // errUnknown means that there is no file system that we know: an empty disk, a partition table, another kind.
