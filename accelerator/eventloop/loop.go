@@ -154,6 +154,7 @@ func (l *loop) event(k key, what uint32) {
 	}
 	if what&(unix.EPOLLIN|unix.EPOLLRDHUP) != 0 {
 		c.more = true
+		c.ended = c.ended || what&unix.EPOLLRDHUP != 0
 		if on := states[c.state].readable; on != nil {
 			on(l, c)
 		}

@@ -14,6 +14,7 @@ const (
 	TargetForm
 	BadEscape
 	HeadSize
+	Truncated
 	FieldLine
 	Host
 	RepeatedField
@@ -42,6 +43,7 @@ var Reasons = [NumReasons]struct{ Name, Text string }{
 	TargetForm:    {"target_form", "the target is not a path: a whole URL, or *"},
 	BadEscape:     {"bad_escape", "the path has a %-escape that no file name can have"},
 	HeadSize:      {"head_size", "the head is larger than the loop's buffer or has very many fields, or the answer's would be"},
+	Truncated:     {"truncated", "the client said that it has said all, in the middle of a head"},
 	FieldLine:     {"field_line", "a field line is malformed"},
 	Host:          {"host", "Host is missing, or not a plain name or IPv4 address with an optional port"},
 	RepeatedField: {"repeated_field", "a field that decides about the answer is there twice"},

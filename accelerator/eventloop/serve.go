@@ -30,7 +30,10 @@ func (l *loop) read(c *conn) {
 			l.tally.counters[Resets]++
 			l.drop(c)
 			return
-		case n == 0: // What has come in part will never be complete.
+		case n == 0 && have > 0: // What has come in part will never be complete.
+			l.handOff(c, l.in[:have], Truncated)
+			return
+		case n == 0:
 			l.drop(c)
 			return
 		}
@@ -39,7 +42,7 @@ func (l *loop) read(c *conn) {
 		if !ok {
 			return
 		}
-		if emptied {
+		if emptied && !c.ended { // There is no second event for an end that came with the last bytes.
 			l.park(c, rest)
 			return
 		}
@@ -57,7 +60,7 @@ func (l *loop) resume(c *conn) {
 	rest, ok := l.serve(c, l.in[:copy(l.in, c.in)])
 	switch {
 	case !ok:
-	case c.more:
+	case c.more || c.ended:
 		l.save(c, rest)
 		l.read(c)
 	default:
