@@ -21,6 +21,7 @@ type conn struct {
 	watched bool // in the epoll set
 	roomy   bool // watched for room to send as well
 	more    bool // something has arrived since the last recv
+	served  bool // has had an answer
 	ended   bool // the client has said all: the end of the stream follows what has arrived
 	closing bool // ends when its output is drained
 	warm    bool // the file's next piece has just been found in memory

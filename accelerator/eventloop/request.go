@@ -25,7 +25,8 @@ type request struct {
 	referer         []byte // for the log
 	userAgent       []byte // for the log
 
-	size int // bytes of the head with its empty line
+	blank int // bytes of empty lines before it
+	size  int // bytes of all of it, the empty line at its end included
 }
 
 // A verdict is the parser's answer: complete, needMore, or not ours, whatever
@@ -47,7 +48,10 @@ const maxFields = 64
 // in part is parsed from its beginning again.
 func (r *request) parse(b []byte) (verdict, Reason) {
 	*r = request{}
-	at, v, why := r.requestLine(b)
+	for r.blank < maxBlank && begins(b[r.blank:], "\r\n") {
+		r.blank += len("\r\n")
+	}
+	at, v, why := r.requestLine(b, r.blank)
 	if v != complete {
 		return v, why
 	}
@@ -150,15 +154,18 @@ const (
 	http10 = " HTTP/1.0\r\n"
 )
 
-// requestLine reads method, target and version (RFC 9112 §3), and returns where
-// the next line begins.
-func (r *request) requestLine(b []byte) (at int, v verdict, why Reason) {
-	switch {
-	case begins(b, "GET "):
-		at = len("GET ")
-	case begins(b, "HEAD "):
-		at, r.head = len("HEAD "), true
-	case mayBegin(b, "GET "), mayBegin(b, "HEAD "):
+// maxBlank is the two empty lines before a request that are skipped (RFC 9112 §2.2).
+const maxBlank = len("\r\n\r\n")
+
+// requestLine reads method, target and version at b[at] (RFC 9112 §3), and
+// returns where the next line begins.
+func (r *request) requestLine(b []byte, at int) (next int, v verdict, why Reason) {
+	switch method := b[at:]; {
+	case begins(method, "GET "):
+		at += len("GET ")
+	case begins(method, "HEAD "):
+		at, r.head = at+len("HEAD "), true
+	case mayBegin(method, "GET "), mayBegin(method, "HEAD "), at < maxBlank && mayBegin(method, "\r\n"):
 		return 0, needMore, none
 	default:
 		return 0, notMine, Method

@@ -30,7 +30,7 @@ func (l *loop) read(c *conn) {
 			l.tally.counters[Resets]++
 			l.drop(c)
 			return
-		case n == 0 && have > 0: // What has come in part will never be complete.
+		case n == 0 && !c.trifle(l.in[:have]): // What has come in part will never be complete.
 			l.handOff(c, l.in[:have], Truncated)
 			return
 		case n == 0:
@@ -106,7 +106,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		if v == needMore && len(b) >= l.maxHead || v == complete && r.size > l.maxHead {
 			v, why = notMine, HeadSize
 		}
-		if v == needMore {
+		if v == needMore || v == notMine && c.trifle(b) {
 			break
 		}
 		next := proceed
@@ -128,6 +128,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		}
 		b = b[r.size:]
 		c.closing = r.close
+		c.served = true
 		if next == stop { // Sent in part.
 			l.save(c, b)
 			return nil, false
@@ -151,6 +152,26 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		return nil, false
 	}
 	return b, true
+}
+
+// trifle tells whether b is too little to be taken for a request, as net/http has
+// it: nothing but empty lines, or behind an answer fewer than four bytes of a
+// method. A client that ends there is owed no 400.
+func (c *conn) trifle(b []byte) bool {
+	for range maxBlank / len("\r\n") {
+		if begins(b, "\r\n") {
+			b = b[len("\r\n"):]
+		}
+	}
+	if len(b) > 3 || len(b) > 0 && !c.served {
+		return false
+	}
+	for _, c := range b {
+		if class[c]&tokenByte == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // stopped is for a flush that did not send all: c is gone, or has output.
