@@ -47,11 +47,12 @@ func (c *Config) readRoot(n node) {
 		"log_level": choice(&c.LogLevel, map[string]slog.Level{
 			"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 		}),
-		"content":  func(n node) { c.Content.read(n, folder) },
-		"rules":    c.Rules.read,
-		"backends": c.readBackends,
-		"forward":  c.Forward.read,
-		"limits":   c.Limits.read,
+		"content":    func(n node) { c.Content.read(n, folder) },
+		"rules":      c.Rules.read,
+		"backends":   c.readBackends,
+		"forward":    c.Forward.read,
+		"limits":     c.Limits.read,
+		"access_log": func(n node) { c.AccessLog.read(n, folder) },
 	})
 }
 
@@ -155,3 +156,17 @@ func (l *Limits) read(n node) {
 
 // maxBody is beyond every disk of a farm, and far from overflow.
 const maxBody = 1 << 50
+
+func (a *AccessLog) read(n node, folder string) {
+	n.object(`{"format": "combined"}`, keys{
+		"format":       choice(&a.Format, map[string]string{"off": "off", "common": "common", "combined": "combined", "json": "json"}),
+		"to":           text(&a.To, `"/perm/log/access.log"`, logTargetUnder(folder)),
+		"rotate_bytes": size(&a.RotateBytes, `"16MiB"`, 64<<10, 1<<30),
+		"rotate_age":   duration(&a.RotateAge, `"24h"`, time.Minute, 8760*time.Hour),
+		"keep_bytes":   size(&a.KeepBytes, `"128MiB"`, 128<<10, 1<<40),
+	})
+	if a.KeepBytes < 2*a.RotateBytes && len(n.d.mistakes) == 0 {
+		n.fail("keep_bytes %s is less than twice rotate_bytes %s, so no file would be kept; make one larger or the other smaller",
+			formatSize(a.KeepBytes), formatSize(a.RotateBytes))
+	}
+}
