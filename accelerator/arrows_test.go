@@ -16,10 +16,10 @@ import (
 // not listed may import nothing of ours.
 var arrows = map[string][]string{
 	"ramjet/accelerator": {
-		"ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config", "ramjet/accelerator/content",
+		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config", "ramjet/accelerator/content",
 		"ramjet/accelerator/demo", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/site",
 	},
-	"ramjet/accelerator/site":  {"ramjet/accelerator/content"},
+	"ramjet/accelerator/site":  {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
 	"ramjet/accelerator/proxy": {"ramjet/accelerator/backend"},
 
 	"ramjet/appliance":       {"ramjet/appliance/partition"},

@@ -34,9 +34,10 @@ func (s *server) listen() (*front, error) {
 			MaxConns: l.Connections, HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime,
 			BodyStall: l.StallTime, WriteStall: l.StallTime,
 		},
+		OnRefused: s.logRefused,
 	}
 	server := &http.Server{
-		Handler:  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.live.Load().site.ServeHTTP(w, r) }),
+		Handler:  s.handler(),
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		// OPTIONS * is a request like any other: the farm may answer it.
 		DisableGeneralOptionsHandler: true,

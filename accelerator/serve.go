@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/admin"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
@@ -46,6 +47,9 @@ type server struct {
 	started  time.Time
 	ready    atomic.Bool
 
+	accessLog *accesslog.Log
+	logged    *accesslog.Shared // the ring of the net/http server
+
 	reloading sync.Mutex           // held during a reload
 	live      atomic.Pointer[live] // swapped whole by a reload
 	admin     *admin.Server        // nil without a socket
@@ -76,6 +80,7 @@ func serve(ctx context.Context, s *server) error {
 	defer signal.Stop(hangup)
 
 	s.started = time.Now()
+	defer s.startLog()()
 	tasks, err := s.start(ctx)
 	if err != nil {
 		return err
