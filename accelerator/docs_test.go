@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/http1"
@@ -41,6 +42,12 @@ func rows() map[string][]string {
 	}
 	for _, o := range site.Outcomes() {
 		add("OUTCOMES", "`"+o.String()+"`", o.Help())
+	}
+	for _, f := range accesslog.Formats {
+		add("FORMATS", "`"+f.Name+"`", f.Text)
+	}
+	for _, f := range accesslog.Fields {
+		add("FIELDS", "`"+f.Name+"`", f.Text, f.CLF)
 	}
 	described := make(chan *prometheus.Desc, 1000)
 	new(server).metrics().Describe(described)
@@ -113,7 +120,7 @@ func TestSettingsNamed(t *testing.T) {
 	for _, s := range config.Settings() {
 		known[s.Name] = true
 	}
-	name := regexp.MustCompile("`((?:content|rules|forward|limits)\\.[a-z_]+)`")
+	name := regexp.MustCompile("`((?:content|rules|forward|limits|access_log)\\.[a-z_]+)`")
 	for _, file := range []string{"README.md", "../README.md", "../appliance/README.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -175,6 +175,9 @@ func TestAccessLogReload(t *testing.T) {
 	}
 	p.wantBody("/?1", "home")
 	lines(1)
+	if _, text := ask("GET", "/status"); !strings.Contains(text, `"lines": 1,`) || !strings.Contains(text, path) {
+		t.Errorf("status: %s", text)
+	}
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}

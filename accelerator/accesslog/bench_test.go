@@ -77,9 +77,9 @@ func BenchmarkFormat(b *testing.B) {
 }
 
 // All of it: processor time of the whole process for a line, at 100,000 lines a
-// second, to a real file that is rotated.
+// second, to a real file that is rotated. What "off" shows is the benchmark's own.
 func BenchmarkLine(b *testing.B) {
-	for f := Common; f <= JSON; f++ {
+	for f := Off; f <= JSON; f++ {
 		b.Run(f.String(), func(b *testing.B) {
 			l := New(Options{Format: f, To: Destination{File: filepath.Join(b.TempDir(), "access.log")}}, slog.New(slog.DiscardHandler))
 			ring := l.NewRing()

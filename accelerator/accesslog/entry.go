@@ -22,9 +22,6 @@ const (
 	maxEntry  = entryHead + MaxMethod + MaxTarget + MaxProtocol + MaxHost + 2*MaxField + 7
 )
 
-// texts is the number of texts of an entry.
-const texts = 6
-
 // entryLen returns the length of a record as an entry.
 func entryLen(r *Record) int {
 	n := min(len(r.Method), MaxMethod) + min(len(r.Target), MaxTarget) + min(len(r.Protocol), MaxProtocol) +
@@ -69,11 +66,18 @@ func getEntry(d []byte, r *Record) {
 	if address := [16]byte(h[48:]); address != [16]byte{} {
 		r.Remote = netip.AddrFrom16(address).Unmap()
 	}
-	n := entryHead
-	for i, text := range [texts]*[]byte{&r.Method, &r.Target, &r.Protocol, &r.Host, &r.Referer, &r.UserAgent} {
-		end := n + int(binary.LittleEndian.Uint16(h[6+2*i:]))
-		*text = d[n:end:end]
-		n = end
-	}
-	r.plain = plain(d[entryHead:n])
+	rest := d[entryHead:]
+	r.Method, rest = takeText(rest, h[6:])
+	r.Target, rest = takeText(rest, h[8:])
+	r.Protocol, rest = takeText(rest, h[10:])
+	r.Host, rest = takeText(rest, h[12:])
+	r.Referer, rest = takeText(rest, h[14:])
+	r.UserAgent, rest = takeText(rest, h[16:])
+	r.plain = plain(d[entryHead : len(d)-len(rest)])
+}
+
+// takeText divides d behind the length that stands in length.
+func takeText(d, length []byte) (text, rest []byte) {
+	n := int(binary.LittleEndian.Uint16(length))
+	return d[:n:n], d[n:]
 }

@@ -56,22 +56,33 @@ const (
 
 // plain reports whether no format escapes any byte of the texts: all of it is
 // visible ASCII or blank, and neither quote nor backslash. Nearly all requests are
-// like that, so this is looked for first, eight bytes at a time.
-//
-// A byte without its high bit is below ' ' if subtracting ' ' sets that bit, and is
-// equal to c if subtracting 1 from it XOR c does. What a byte borrows from the
-// next one is of no matter: it is odd itself then.
+// like that, so this is looked for first, and eight bytes at a time.
 func plain(texts []byte) bool {
-	var odd uint64
-	for len(texts) >= 8 {
-		x := binary.LittleEndian.Uint64(texts)
-		odd |= x | (x + ones) | (x - ' '*ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)
-		texts = texts[8:]
-	}
-	for _, c := range texts {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
+	if len(texts) < 8 {
+		for _, c := range texts {
+			if c < ' ' || c > '~' || c == '"' || c == '\\' {
+				return false
+			}
 		}
+		return true
 	}
-	return odd&highs == 0
+	var a, b uint64
+	last := binary.LittleEndian.Uint64(texts[len(texts)-8:])
+	for len(texts) >= 16 {
+		a |= odd(binary.LittleEndian.Uint64(texts))
+		b |= odd(binary.LittleEndian.Uint64(texts[8:]))
+		texts = texts[16:]
+	}
+	if len(texts) >= 8 {
+		a |= odd(binary.LittleEndian.Uint64(texts))
+	}
+	return (a|b|odd(last))&highs == 0
+}
+
+// odd sets the high bit of a byte of its result, among others that do not count,
+// if one of the eight bytes of x is not plain. A byte without a high bit is below
+// ' ' if subtracting ' ' sets that bit, and is equal to c if subtracting 1 from it
+// XOR c does. A byte that borrows from the next one is not plain itself.
+func odd(x uint64) uint64 {
+	return x | (x + ones) | (x - ' '*ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)
 }

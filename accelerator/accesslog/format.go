@@ -40,13 +40,13 @@ type Field struct {
 // Fields describes what a line has, in the order of the JSON object. It must not
 // be changed.
 var Fields = [...]Field{
-	{"time", "when the last byte of the answer was handed to the kernel; UTC", "`[25/Nov/2026:12:56:57 +0000]`"},
-	{"remote", "address of the client", "the same"},
+	{"time", "when the answer was complete; UTC", "`[25/Nov/2026:12:56:57 +0000]`"},
+	{"remote", "address of the client", "as it is"},
 	{"method", "as sent; at most 32 bytes", "in the request line"},
 	{"target", "as sent, with its query; at most 4 KiB", "in the request line"},
 	{"protocol", "`HTTP/1.1`, for example", "in the request line; `\"-\"` for a request that was refused unread"},
 	{"host", "the Host field; at most 256 bytes", "not in it"},
-	{"status", "status of the answer; 499: the connection ended before there was one", "the same"},
+	{"status", "status of the answer; 499: the connection ended before there was one", "as it is"},
 	{"bytes", "body bytes of the answer", "`-` for none"},
 	{"duration", "seconds from the head of the request to the end of the answer", "not in it"},
 	{"referer", "the Referer field; at most 1 KiB", "`\"-\"` for none"},

@@ -13,8 +13,8 @@ type Options struct {
 	To     Destination
 
 	// RotateBytes is the size, in bytes, that a file does not exceed; the next
-	// one is begun before. 0 means DefaultRotateBytes; less than the 64 KiB of a
-	// batch makes a file for each batch.
+	// one is begun before. 0 means DefaultRotateBytes; less than the 128 KiB of
+	// a batch makes a file for each batch.
 	RotateBytes int64
 	// RotateAge is the age at which a file that is not empty is ended; 0 is never.
 	RotateAge time.Duration

@@ -150,11 +150,11 @@ type AccessLog struct {
 	// "to": "stdout". Where they go: stdout, syslog (the socket of this machine), syslog://host:port (UDP, port 514 if
 	// there is none), or a path with a slash in it; a relative one counts from the folder of the file.
 	To LogTarget
-	// "rotate_bytes": "16MiB". Bytes of one file, 64KiB to 1GiB; the next one is begun before it has more.
+	// "rotate_bytes": "16MiB". Bytes of one file, 256KiB to 1GiB; the next one is begun before it has more.
 	RotateBytes int64
 	// "rotate_age": "24h". Age at which a file is ended, 1m to 8760h.
 	RotateAge time.Duration
-	// "keep_bytes": "128MiB". Bytes of all files together, 128KiB to 1024GiB and at least twice rotate_bytes; the oldest
+	// "keep_bytes": "128MiB". Bytes of all files together, 512KiB to 1024GiB and at least twice rotate_bytes; the oldest
 	// are removed.
 	KeepBytes int64
 }

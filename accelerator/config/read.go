@@ -161,9 +161,9 @@ func (a *AccessLog) read(n node, folder string) {
 	n.object(`{"format": "combined"}`, keys{
 		"format":       choice(&a.Format, map[string]string{"off": "off", "common": "common", "combined": "combined", "json": "json"}),
 		"to":           text(&a.To, `"/perm/log/access.log"`, logTargetUnder(folder)),
-		"rotate_bytes": size(&a.RotateBytes, `"16MiB"`, 64<<10, 1<<30),
+		"rotate_bytes": size(&a.RotateBytes, `"16MiB"`, 256<<10, 1<<30),
 		"rotate_age":   duration(&a.RotateAge, `"24h"`, time.Minute, 8760*time.Hour),
-		"keep_bytes":   size(&a.KeepBytes, `"128MiB"`, 128<<10, 1<<40),
+		"keep_bytes":   size(&a.KeepBytes, `"128MiB"`, 512<<10, 1<<40),
 	})
 	if a.KeepBytes < 2*a.RotateBytes && len(n.d.mistakes) == 0 {
 		n.fail("keep_bytes %s is less than twice rotate_bytes %s, so no file would be kept; make one larger or the other smaller",

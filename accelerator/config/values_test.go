@@ -89,9 +89,9 @@ func TestBadValues(t *testing.T) {
 		{"access_log.to", `"syslog://"`, `"syslog://" has no host; write syslog://host:port`},
 		{"access_log.to", `"syslog://a:b"`, `port "b" is not a number from 1 to 65535`},
 		{"access_log.to", `"syslog://a b"`, `"a b" is not a host name`},
-		{"access_log.rotate_bytes", `"63KiB"`, `"63KiB" is out of range; it can be 64KiB to 1GiB`},
+		{"access_log.rotate_bytes", `"255KiB"`, `"255KiB" is out of range; it can be 256KiB to 1GiB`},
 		{"access_log.rotate_age", `"59s"`, `"59s" is out of range; it can be 1m to 8760h`},
-		{"access_log.keep_bytes", `"1KiB"`, `"1KiB" is out of range; it can be 128KiB to 1024GiB`},
+		{"access_log.keep_bytes", `"1KiB"`, `"1KiB" is out of range; it can be 512KiB to 1024GiB`},
 		{"limits.head_time", `"` + long + `"`, `"` + long[:60] + `…" is not a time`},
 	} {
 		t.Run(tt.setting+" "+tt.value[:min(len(tt.value), 40)], func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestEverySettingSet(t *testing.T) {
 		"connections": 1000000, "body_bytes": "64MB",
 	},
 	"access_log": {
-		"format": "json", "to": "log/access.log", "rotate_bytes": "64KiB", "rotate_age": "1m", "keep_bytes": "128KiB",
+		"format": "json", "to": "log/access.log", "rotate_bytes": "256KiB", "rotate_age": "1m", "keep_bytes": "512KiB",
 	},
 }`
 	want := &Config{
@@ -209,7 +209,7 @@ func TestEverySettingSet(t *testing.T) {
 		Limits: Limits{HeadBytes: 1024, HeadTime: time.Second, IdleTime: 2 * time.Second, StallTime: 3 * time.Second,
 			DrainTime: 61 * time.Minute, Connections: 1e6, BodyBytes: 64e6},
 		AccessLog: AccessLog{
-			Format: "json", To: LogTarget{File: "/srv/box/log/access.log"}, RotateBytes: 64 << 10, RotateAge: time.Minute, KeepBytes: 128 << 10,
+			Format: "json", To: LogTarget{File: "/srv/box/log/access.log"}, RotateBytes: 256 << 10, RotateAge: time.Minute, KeepBytes: 512 << 10,
 		},
 	}
 	got, err := Parse("/srv/box/ramjet.json", []byte(text))
