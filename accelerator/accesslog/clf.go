@@ -51,11 +51,31 @@ func (r *Record) optional(b, text []byte) []byte {
 }
 
 func appendRemote(b []byte, r *Record) []byte {
-	if !r.Remote.IsValid() {
+	switch {
+	case r.Remote.Is4():
+		for _, n := range r.Remote.As4() {
+			d := &octets[n]
+			b = append(b, d.text[:]...)[:len(b)+d.length]
+		}
+		return b[:len(b)-1]
+	case r.Remote.IsValid():
+		return r.Remote.AppendTo(b)
+	default:
 		return append(b, '-')
 	}
-	return r.Remote.AppendTo(b)
 }
+
+// octets are the numbers of an IPv4 address with a dot behind them. Every line has
+// four, so they are not made anew.
+var octets = func() (all [256]struct {
+	text   [4]byte
+	length int
+}) {
+	for n := range all {
+		all[n].length = copy(all[n].text[:], strconv.Itoa(n)+".")
+	}
+	return all
+}()
 
 // appendStatus appends three digits, whatever the status.
 func appendStatus(b []byte, status int) []byte {

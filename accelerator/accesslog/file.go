@@ -2,7 +2,7 @@ package accesslog
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -115,12 +115,20 @@ func (f *file) write(lines []byte) (int, error) {
 	n, err := f.Write(lines)
 	whole := wholeLines(lines[:n])
 	if torn := int64(n - whole); torn > 0 && f.regular {
-		if cutErr := f.Truncate(f.size + int64(whole)); cutErr != nil {
-			err = fmt.Errorf("%w, and then %w", err, cutErr)
-		}
+		err = errors.Join(err, f.cut(torn))
 	}
 	f.size += int64(whole)
 	return whole, err
+}
+
+// cut takes the last bytes away. It asks for the size: others may have shortened
+// the file.
+func (f *file) cut(torn int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return f.Truncate(max(info.Size()-torn, 0))
 }
 
 // wholeLines returns the length of b up to its last line end.

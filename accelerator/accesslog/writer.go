@@ -13,6 +13,7 @@ const (
 	minNap = time.Millisecond
 	maxNap = time.Second
 	aim    = 0.25
+	offNap = time.Hour // Set wakes it.
 )
 
 // The pauses after a failure, doubled each time.
@@ -76,7 +77,7 @@ func (w *writer) turn() {
 	now := time.Now()
 	switch {
 	case w.options.Format == Off:
-		w.nap = maxNap
+		w.nap = offNap
 	case w.failing && now.Before(w.retry):
 		w.nap = w.retry.Sub(now)
 	default:
