@@ -16,18 +16,23 @@ import (
 // not listed may import nothing of ours.
 var arrows = map[string][]string{
 	"ramjet/accelerator": {
-		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config", "ramjet/accelerator/content",
-		"ramjet/accelerator/demo", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/site",
+		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config",
+		"ramjet/accelerator/connlimit", "ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop",
+		"ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/site",
 	},
-	"ramjet/accelerator/site":  {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
-	"ramjet/accelerator/proxy": {"ramjet/accelerator/backend"},
+	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
+	"ramjet/accelerator/http1":     {"ramjet/accelerator/connlimit"},
+	"ramjet/accelerator/site":      {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
+	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend"},
 
 	"ramjet/appliance":       {"ramjet/appliance/partition"},
 	"ramjet/appliance/image": {"ramjet/appliance/image/instance"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.
-var withoutHTTP = []string{"ramjet/accelerator/accesslog", "ramjet/accelerator/backend"}
+var withoutHTTP = []string{
+	"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/eventloop",
+}
 
 func TestArrows(t *testing.T) {
 	met := map[string]bool{}

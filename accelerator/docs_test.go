@@ -13,10 +13,17 @@ import (
 	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
+	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
 	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
 )
+
+// stateLimits are the settings behind the deadlines of a connection.
+var stateLimits = map[string]string{
+	"idle": "`limits.idle_time`", "head": "`limits.head_time`", "sending": "`limits.stall_time` without an acknowledgement",
+	"fetching": "-", "lingering": "0.5 s",
+}
 
 // rows are the table rows of the README that are made from tables in the code.
 func rows() map[string][]string {
@@ -36,6 +43,12 @@ func rows() map[string][]string {
 	}
 	for _, r := range http1.Reasons[1:] {
 		add("REASONS", "`"+r.Name+"`", r.Text, r.Section, r.Answer)
+	}
+	for _, r := range eventloop.Reasons[1:] {
+		add("HANDOFFS", "`"+r.Name+"`", r.Text)
+	}
+	for _, state := range eventloop.States() {
+		add("STATES", state[0], state[1], stateLimits[state[0]])
 	}
 	for e := range proxy.NumEvents {
 		add("EVENTS", "`"+e.String()+"`", e.Help())
@@ -120,7 +133,7 @@ func TestSettingsNamed(t *testing.T) {
 	for _, s := range config.Settings() {
 		known[s.Name] = true
 	}
-	name := regexp.MustCompile("`((?:content|rules|forward|limits|access_log)\\.[a-z_]+)`")
+	name := regexp.MustCompile("`((?:content|rules|forward|limits|eventloop|access_log)\\.[a-z_]+)`")
 	for _, file := range []string{"README.md", "../README.md", "../appliance/README.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/content"
+	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
 	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
@@ -27,7 +28,7 @@ func (s *server) metrics() *prometheus.Registry {
 	}
 	for _, o := range site.Outcomes() {
 		counter("requests_total", "Requests by what became of them.", prometheus.Labels{"outcome": o.String()},
-			func() float64 { return float64(s.counters.Outcomes[o].Load()) })
+			func() float64 { return float64(s.outcome(o)) })
 	}
 	for _, rule := range content.Table {
 		counter("not_static_total", "Requests that were not static, by the first rule that failed.", prometheus.Labels{"rule": rule.Label()},
@@ -41,17 +42,31 @@ func (s *server) metrics() *prometheus.Registry {
 		counter("connections_refused_total", "Connections refused or cut, by reason.", prometheus.Labels{"reason": r.String()},
 			func() float64 { return float64(s.listener.Stats.Refused[r].Load()) })
 	}
-	counter("connections_accepted_total", "Connections accepted.", nil, func() float64 { return float64(s.listener.Stats.Accepted.Load()) })
+	counter("connections_accepted_total", "Connections accepted.", nil, func() float64 { return float64(s.listener.Stats.Accepted.Load() + s.looped(eventloop.Accepted)) })
 	counter("accept_errors_total", "Attempts to accept a connection that failed and were tried again.", nil,
-		func() float64 { return float64(s.listener.Stats.AcceptErrors.Load()) })
-	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Stats.Open.Load()) })
+		func() float64 {
+			return float64(s.listener.Stats.AcceptErrors.Load() + s.looped(eventloop.AcceptErrors))
+		})
+	counter("connections_crowded_total", "Connections closed at once because of limits.connections_per_address.", nil,
+		func() float64 { return float64(s.listener.Stats.Crowded.Load() + s.looped(eventloop.Crowded)) })
+	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })
 	gauge("forward_in_flight", "Requests being forwarded now, tunnels included.", func() float64 { return float64(s.forward.InFlight()) })
 	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
 	s.contentMetrics(gauge)
+	registry.MustRegister(newLoopMetrics(s))
 	s.logMetrics(func(name, help string, value func(accesslog.Stats) uint64) {
 		counter(name, help, nil, func() float64 { return float64(value(s.accessLog.Stats())) })
 	})
 	return registry
+}
+
+// outcome returns how many requests came to it, in both tiers.
+func (s *server) outcome(o site.Outcome) uint64 {
+	n := s.counters.Outcomes[o].Load()
+	if o == site.Static {
+		n += s.looped(eventloop.Requests)
+	}
+	return n
 }
 
 func (s *server) contentMetrics(gauge func(name, help string, value func() float64)) {

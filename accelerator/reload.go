@@ -61,6 +61,9 @@ func needRestart(running, wanted *config.Config) []string {
 	if a != b {
 		names = append(names, "limits")
 	}
+	if running.EventLoop != wanted.EventLoop {
+		names = append(names, "eventloop")
+	}
 	if (running.Content.Root == "") != (wanted.Content.Root == "") {
 		names = append(names, "content.root (from or to none)")
 	}

@@ -47,23 +47,36 @@ func TestScripts(t *testing.T) {
 			continue
 		}
 		for _, setup := range s.setups {
-			t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+setup, func(t *testing.T) {
-				t.Parallel()
-				p := startSetup(t, setup, filepath.Join(root, s.site))
-				var group sync.WaitGroup
-				for _, c := range s.cases {
-					t.Run(c.name, func(inner *testing.T) {
-						if s.together { // Reported by the outer test, for this one ends at once.
-							group.Go(func() { c.run(t, p, files) })
-							return
-						}
-						c.run(inner, p, files)
-					})
-				}
-				group.Wait()
-			})
+			for tiers, setting := range tiers {
+				t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+setup+"/"+tiers, func(t *testing.T) {
+					t.Parallel()
+					s.run(t, startSetup(t, setup, setting, filepath.Join(root, s.site)), files)
+				})
+			}
 		}
 	}
+}
+
+// tiers are the ways that a request may go: every case must come to the same
+// through the event loops and without them.
+var tiers = map[string]string{
+	"loops":    `"eventloop": {"disabled": false},`,
+	"complete": `"eventloop": {"disabled": true},`,
+}
+
+// run runs all cases against the program.
+func (s *script) run(t *testing.T, p *process, files []siteFile) {
+	var group sync.WaitGroup
+	for _, c := range s.cases {
+		t.Run(c.name, func(inner *testing.T) {
+			if s.together { // Reported by the outer test, for this one ends at once.
+				group.Go(func() { c.run(t, p, files) })
+				return
+			}
+			c.run(inner, p, files)
+		})
+	}
+	group.Wait()
 }
 
 func (c *scriptCase) run(t *testing.T, p *process, files []siteFile) {
@@ -73,15 +86,15 @@ func (c *scriptCase) run(t *testing.T, p *process, files []siteFile) {
 	}
 }
 
-// startSetup starts the program with testdata/NAME.json, in which {farm} and
-// {nobody} stand for addresses.
-func startSetup(t *testing.T, name, root string) *process {
+// startSetup starts the program with testdata/NAME.json and one more setting. In
+// the file {farm} and {nobody} stand for addresses.
+func startSetup(t *testing.T, name, setting, root string) *process {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := string(text)
+	config := strings.Replace(string(text), "{", "{"+setting, 1)
 	if strings.Contains(config, "{farm}") {
 		config = strings.ReplaceAll(config, "{farm}", startFarm(t, "testdata/farm.list"))
 	}

@@ -18,6 +18,7 @@ import (
 	"ramjet/accelerator/admin"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
+	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
 	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
@@ -44,6 +45,7 @@ type server struct {
 	counters site.Counters
 	forward  proxy.Counters
 	listener *http1.Listener
+	loops    *eventloop.Server // nil if they are disabled
 	started  time.Time
 	ready    atomic.Bool
 
@@ -62,6 +64,11 @@ type live struct {
 	since  time.Time
 	site   *site.Site
 	proxy  *proxy.Proxy // nil without backends
+}
+
+// view is what the event loops show of it.
+func (l *live) view() *content.View {
+	return &content.View{Store: l.site.Store, Rules: l.site.Rules, Server: l.site.Server}
 }
 
 // serve runs the program until a signal or an error ends it.
@@ -131,7 +138,11 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if _, err := s.goLive(s.config); err != nil {
 		return nil, err
 	}
-	var tasks []task
+	front, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	tasks := []task{front}
 	if s.config.Admin != "" {
 		s.admin = &admin.Server{
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
@@ -142,14 +153,10 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 		}
 		tasks = append(tasks, s.admin)
 	}
-	front, err := s.listen()
-	if err != nil {
-		return nil, err
-	}
 	if s.config.Content.Root != "" {
 		tasks = append(tasks, s.store)
 	}
-	return append(tasks, front), nil
+	return tasks, nil
 }
 
 // goLive puts a configuration to work and returns the one that it replaces, nil
@@ -159,6 +166,9 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 	var err error
 	if next.site, next.proxy, err = newSite(c, s.store, &s.counters, &s.forward, s.log); err != nil {
 		return nil, err
+	}
+	if s.loops != nil {
+		s.loops.Show(next.view())
 	}
 	return s.live.Swap(next), nil
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Forward Forward
 	// "limits": what one client may use.
 	Limits Limits
+	// "eventloop": the fast path for simple requests.
+	EventLoop EventLoop
 	// "access_log": one line for each request.
 	AccessLog AccessLog
 }
@@ -139,8 +141,19 @@ type Limits struct {
 	DrainTime time.Duration
 	// "connections": 10000. Connections at a time, 1 to 1000000; new ones wait in the listen queue.
 	Connections int
+	// "connections_per_address": 0. Connections at a time from one address (of IPv6 from one /64), 0 to 1000000; more are
+	// closed at once. 0 means no limit.
+	ConnectionsPerAddress int
 	// "body_bytes": 0. Bytes of a request body; more gets 413. 0 means no limit.
 	BodyBytes int64
+}
+
+// EventLoop is about the fast path, which answers simple requests for static files.
+type EventLoop struct {
+	// "disabled": false. Every request goes to the complete tier, which answers the same, only at a higher price.
+	Disabled bool
+	// "loops": 0. Number of loops, 0 to 1024. 0 means one for each CPU that the process may use.
+	Loops int
 }
 
 // AccessLog says what is written about requests. All of it can be changed by a reload.

@@ -68,6 +68,8 @@ func checkBounds(t *testing.T, c *Config) {
 	between("stall_time", int64(c.Limits.StallTime), 10*ms, day)
 	between("drain_time", int64(c.Limits.DrainTime), 10*ms, day)
 	between("connections", int64(c.Limits.Connections), 1, 1e6)
+	between("connections_per_address", int64(c.Limits.ConnectionsPerAddress), 0, 1e6)
+	between("loops", int64(c.EventLoop.Loops), 0, 1024)
 	between("body_bytes", c.Limits.BodyBytes, 0, 1<<50)
 	between("length of the socket path", int64(len(c.Admin)), 0, 107)
 	for _, b := range c.Backends {

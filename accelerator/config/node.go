@@ -178,6 +178,11 @@ func choice[T any](dst *T, words map[string]T) func(node) {
 	})
 }
 
+// flag returns a reader of true or false.
+func flag(dst *bool) func(node) {
+	return scalar(dst, "tf", "a switch", "true", func(s string) (bool, error) { return s == "true", nil })
+}
+
 func sortedKeys[T any](m map[string]T) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {

@@ -47,11 +47,13 @@ func (c *Config) readRoot(n node) {
 		"log_level": choice(&c.LogLevel, map[string]slog.Level{
 			"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 		}),
-		"content":    func(n node) { c.Content.read(n, folder) },
-		"rules":      c.Rules.read,
-		"backends":   c.readBackends,
-		"forward":    c.Forward.read,
-		"limits":     c.Limits.read,
+		"content":  func(n node) { c.Content.read(n, folder) },
+		"rules":    c.Rules.read,
+		"backends": c.readBackends,
+		"forward":  c.Forward.read,
+		"limits":   c.Limits.read,
+
+		"eventloop":  c.EventLoop.read,
 		"access_log": func(n node) { c.AccessLog.read(n, folder) },
 	})
 }
@@ -144,13 +146,21 @@ func (f *Forward) read(n node) {
 
 func (l *Limits) read(n node) {
 	n.object(`{"head_bytes": "32KiB"}`, keys{
-		"head_bytes":  size(&l.HeadBytes, `"32KiB"`, 1<<10, 1<<20),
-		"head_time":   duration(&l.HeadTime, `"10s"`, minTime, maxTime),
-		"idle_time":   duration(&l.IdleTime, `"75s"`, minTime, maxTime),
-		"stall_time":  duration(&l.StallTime, `"30s"`, minTime, maxTime),
-		"drain_time":  duration(&l.DrainTime, `"10s"`, minTime, maxTime),
-		"connections": number(&l.Connections, "10000", 1, 1_000_000),
-		"body_bytes":  size(&l.BodyBytes, `"10MB"`, 0, maxBody),
+		"head_bytes":              size(&l.HeadBytes, `"32KiB"`, 1<<10, 1<<20),
+		"head_time":               duration(&l.HeadTime, `"10s"`, minTime, maxTime),
+		"idle_time":               duration(&l.IdleTime, `"75s"`, minTime, maxTime),
+		"stall_time":              duration(&l.StallTime, `"30s"`, minTime, maxTime),
+		"drain_time":              duration(&l.DrainTime, `"10s"`, minTime, maxTime),
+		"connections":             number(&l.Connections, "10000", 1, 1_000_000),
+		"connections_per_address": number(&l.ConnectionsPerAddress, "100", 0, 1_000_000),
+		"body_bytes":              size(&l.BodyBytes, `"10MB"`, 0, maxBody),
+	})
+}
+
+func (e *EventLoop) read(n node) {
+	n.object(`{"disabled": true}`, keys{
+		"disabled": flag(&e.Disabled),
+		"loops":    number(&e.Loops, "2", 0, 1024),
 	})
 }
 

@@ -16,6 +16,7 @@ var errChanged = errors.New("the file changed since it was loaded")
 // Immutable.
 type openFile struct {
 	kept *os.File // kept open for the life of the snapshot, or nil
+	fd   int      // its descriptor
 	root *os.Root // else: opened below root by name
 	name string
 }
@@ -66,7 +67,7 @@ func (o *openFile) open() (*os.File, error) {
 	if o.kept == nil {
 		return o.root.OpenFile(o.name, openFlags, 0)
 	}
-	return os.Open(fmt.Sprintf("/proc/self/fd/%d", o.kept.Fd()))
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", o.fd))
 }
 
 // Read reads from memory, or from the file and then makes sure that it was not

@@ -6,50 +6,69 @@ import (
 )
 
 // encodings are the content codings that a sibling file may hold, by suffix.
-var encodings = []struct{ suffix, coding string }{
+var encodings = [...]struct{ suffix, coding string }{
 	{".br", "br"},
 	{".zst", "zstd"},
 	{".gz", "gzip"},
 }
 
-// acceptance is what an Accept-Encoding field asks for: a quality in thousandths
-// for each coding it names.
-type acceptance struct {
-	named map[string]int
-	star  int // quality of "*", or -1
+// An Acceptance is what an Accept-Encoding field asks for: a quality in
+// thousandths for each coding that we can have.
+type Acceptance struct {
+	quality [len(encodings)]int16 // in the order of encodings, or unnamed
+	own     int16                 // of identity
+	star    int16                 // of "*"
 }
 
-// parseAcceptEncoding reads an Accept-Encoding field (RFC 9110 §12.5.3), several
+// unnamed is the quality of a coding that the field does not name.
+const unnamed = -1
+
+// acceptAny is the Acceptance of an empty field.
+var acceptAny = Acceptance{quality: [len(encodings)]int16{unnamed, unnamed, unnamed}, own: unnamed, star: unnamed}
+
+// ParseAcceptEncoding reads an Accept-Encoding field (RFC 9110 §12.5.3), several
 // lines already joined by commas. A member that is malformed is left out, as if
-// it had not been sent.
-func parseAcceptEncoding(field string) acceptance {
-	a := acceptance{star: -1}
-	for member := range strings.SplitSeq(field, ",") {
+// it had not been sent. It allocates nothing and keeps nothing of field.
+func ParseAcceptEncoding(field string) Acceptance {
+	a := acceptAny
+	for field != "" {
+		var member string
+		member, field, _ = strings.Cut(field, ",")
 		coding, params, hasParams := strings.Cut(member, ";")
-		coding = strings.ToLower(strings.TrimSpace(coding))
-		q := 1000
+		q := int16(1000)
 		if hasParams {
 			var ok bool
 			if q, ok = parseQuality(params); !ok {
 				continue
 			}
 		}
-		switch coding {
-		case "":
-		case "*":
-			a.star = q
-		default:
-			if a.named == nil {
-				a.named = make(map[string]int, 4)
-			}
-			a.named[strings.TrimPrefix(coding, "x-")] = q // x-gzip is gzip: RFC 9110 §8.4.1.3
-		}
+		a.name(strings.TrimSpace(coding), q)
 	}
 	return a
 }
 
+// name notes the quality of a coding; the last word counts.
+func (a *Acceptance) name(coding string, q int16) {
+	if coding == "*" {
+		a.star = q
+		return
+	}
+	if len(coding) > 2 && coding[0]|0x20 == 'x' && coding[1] == '-' {
+		coding = coding[2:] // x-gzip is gzip: RFC 9110 §8.4.1.3
+	}
+	if strings.EqualFold(coding, identityCoding) {
+		a.own = q
+		return
+	}
+	for i := range encodings {
+		if strings.EqualFold(coding, encodings[i].coding) {
+			a.quality[i] = q
+		}
+	}
+}
+
 // parseQuality reads "q=0.5" into thousandths (RFC 9110 §12.4.2).
-func parseQuality(s string) (int, bool) {
+func parseQuality(s string) (int16, bool) {
 	name, value, ok := strings.Cut(strings.TrimSpace(s), "=")
 	if !ok || !strings.EqualFold(name, "q") || value == "" || len(value) > 5 {
 		return 0, false
@@ -58,13 +77,13 @@ func parseQuality(s string) (int, bool) {
 	if whole != "0" && whole != "1" {
 		return 0, false
 	}
-	thousandths := 0
+	thousandths := int16(0)
 	if fraction != "" {
 		n, err := strconv.ParseUint(fraction, 10, 16)
 		if err != nil {
 			return 0, false
 		}
-		thousandths = int(n)
+		thousandths = int16(n)
 		for range 3 - len(fraction) {
 			thousandths *= 10
 		}
@@ -75,19 +94,23 @@ func parseQuality(s string) (int, bool) {
 	return thousandths, true
 }
 
-// quality returns the quality of a coding, 0 for not acceptable. Identity that
-// is not named is acceptable, but anything asked for by name is better.
-func (a acceptance) quality(coding string) int {
-	if q, ok := a.named[coding]; ok {
+// of returns the quality of a representation, 0 for not acceptable. Identity
+// that is not named is acceptable, but anything asked for by name is better.
+func (a *Acceptance) of(r *Representation) int16 {
+	q, least := a.own, int16(leastQuality)
+	for i := range encodings {
+		if r.Encoding == encodings[i].coding {
+			q, least = a.quality[i], 0
+		}
+	}
+	switch {
+	case q != unnamed:
 		return q
-	}
-	if a.star >= 0 {
+	case a.star != unnamed:
 		return a.star
+	default:
+		return least
 	}
-	if coding == identityCoding {
-		return leastQuality
-	}
-	return 0
 }
 
 const (
@@ -102,17 +125,20 @@ func (o *Object) Select(acceptEncoding string) *Representation {
 	if acceptEncoding == "" {
 		return o.Representations[0]
 	}
-	a := parseAcceptEncoding(acceptEncoding)
-	var best *Representation
-	bestQuality := 0
-	for _, r := range o.Representations {
-		coding := r.Encoding
-		if coding == "" {
-			coding = identityCoding
-		}
-		q := a.quality(coding)
-		if q > bestQuality || q == bestQuality && q > 0 && r.Size < best.Size {
-			best, bestQuality = r, q
+	a := ParseAcceptEncoding(acceptEncoding)
+	if i := o.choose(&a); i >= 0 {
+		return o.Representations[i]
+	}
+	return nil
+}
+
+// choose returns the index of the representation to send, or -1.
+func (o *Object) choose(a *Acceptance) int {
+	best, bestQuality := -1, int16(0)
+	for i, r := range o.Representations {
+		q := a.of(r)
+		if q > bestQuality || q == bestQuality && q > 0 && r.Size < o.Representations[best].Size {
+			best, bestQuality = i, q
 		}
 	}
 	return best

@@ -64,8 +64,9 @@ func FuzzAcceptEncoding(f *testing.F) {
 	}
 	o := &Object{Representations: []*Representation{{Size: 3}, {Encoding: "br", Size: 1}, {Encoding: "gzip", Size: 2}}}
 	f.Fuzz(func(t *testing.T, field string) {
-		for _, q := range parseAcceptEncoding(field).named {
-			if q < 0 || q > 1000 {
+		a := ParseAcceptEncoding(field)
+		for _, q := range append(a.quality[:], a.own, a.star) {
+			if q < unnamed || q > 1000 {
 				t.Fatalf("%q: quality %d", field, q)
 			}
 		}

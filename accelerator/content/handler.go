@@ -45,26 +45,13 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, o *Object) bool 
 }
 
 // describe sets the fields of a 200; http.ServeContent takes from them what
-// other answers do not have.
+// other answers do not have, and adds the length.
 func (h *Handler) describe(header http.Header, o *Object, r *Representation) {
-	header["Content-Type"] = []string{h.Rules.typeOf(o)}
-	header["Etag"] = []string{r.ETag}
-	header["Accept-Ranges"] = []string{"bytes"}
-	if h.Server != "" {
-		header["Server"] = []string{h.Server}
-	}
-	if r.LastModified != "" {
-		header["Last-Modified"] = []string{r.LastModified}
-	}
-	if o.CacheControl != "" {
-		header["Cache-Control"] = []string{o.CacheControl}
-	}
-	if r.Encoding != "" {
-		header["Content-Encoding"] = []string{r.Encoding}
-	}
-	if o.Vary() {
-		header["Vary"] = []string{"Accept-Encoding"}
-	}
+	h.Rules.each(h.Server, o, r, func(name, value string, _ bool) {
+		if name != "Content-Length" {
+			header[name] = []string{value}
+		}
+	})
 }
 
 func (h *Handler) redirect(w http.ResponseWriter, r *http.Request, o *Object) {

@@ -204,7 +204,10 @@ func (l *loader) index(s *Snapshot, dir string) {
 		if o == nil {
 			continue
 		}
-		s.objects[dir] = o
+		// An object of its own: the rules may tell the two paths apart.
+		s.objects[dir] = &Object{
+			ContentType: o.ContentType, CacheControl: o.CacheControl, Mode: o.Mode, Representations: o.Representations,
+		}
 		if dir != "/" {
 			s.objects[dir[:len(dir)-1]] = &Object{Location: dir}
 		}

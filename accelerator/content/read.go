@@ -135,7 +135,7 @@ func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, er
 		}
 		r.ETag, r.hashed = hashETag(r.body), true
 	case f.keep:
-		r.file, keep = &openFile{kept: file}, true
+		r.file, keep = &openFile{kept: file, fd: int(file.Fd())}, true
 	default:
 		r.file = &openFile{root: l.top, name: below}
 	}

@@ -2,6 +2,7 @@ package content
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,6 +51,8 @@ type Object struct {
 
 	// Representations holds identity first, then what siblings offer.
 	Representations []*Representation
+
+	page atomic.Pointer[Page] // as it was last rendered; see View
 }
 
 // Vary tells whether the answer depends on Accept-Encoding.

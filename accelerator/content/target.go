@@ -50,32 +50,37 @@ func originForm(target string) string {
 	return rest[i:]
 }
 
-// unescape decodes each %XX once. An encoded slash would change the path's
-// structure and a NUL would end it early for the kernel, so both are refused.
+// unescape decodes each %XX once.
 func unescape(s string) (decoded, problem string) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return "", "it holds a NUL"
 	}
-	i := strings.IndexByte(s, '%')
-	if i < 0 {
+	if strings.IndexByte(s, '%') < 0 {
 		return s, ""
 	}
-	out := make([]byte, 0, len(s))
-	for ; i >= 0; i = strings.IndexByte(s, '%') {
+	out, problem := AppendUnescaped(make([]byte, 0, len(s)), s)
+	return string(out), problem
+}
+
+// AppendUnescaped appends s to out with each %XX decoded once, unless there is a
+// problem. An encoded slash would change the path's structure and a NUL would
+// end it early for the kernel, so both are refused.
+func AppendUnescaped(out []byte, s string) (decoded []byte, problem string) {
+	for i := strings.IndexByte(s, '%'); i >= 0; i = strings.IndexByte(s, '%') {
 		if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-			return "", "it holds a bad %-escape"
+			return out, "it holds a bad %-escape"
 		}
 		c := unhex(s[i+1])<<4 | unhex(s[i+2])
 		switch c {
 		case 0:
-			return "", "it holds an encoded NUL"
+			return out, "it holds an encoded NUL"
 		case '/':
-			return "", "it holds an encoded slash"
+			return out, "it holds an encoded slash"
 		}
 		out = append(append(out, s[:i]...), c)
 		s = s[i+3:]
 	}
-	return string(append(out, s...)), ""
+	return append(out, s...), ""
 }
 
 // unsafeSegment refuses the parent directory, the one segment that could leave

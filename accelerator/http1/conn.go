@@ -34,7 +34,7 @@ type conn struct {
 
 	mu      sync.Mutex // serialises reads, guards what follows
 	framer  framer
-	held    []byte // read, but not looked at: what follows a possible tunnel
+	held    []byte // read, but not looked at: what follows a possible tunnel, or came with the connection
 	insert  []byte // the rest of the malformed line
 	filler  int    // bytes of filler left
 	readErr error  // sticky, once held, insert and filler do not matter any more
@@ -54,14 +54,12 @@ const bodyFiller = 16 << 10
 // errRefused ends reads behind a refused head.
 var errRefused = errors.New("http1: the connection was refused")
 
-func (l *Listener) newConn(tcp *net.TCPConn) *conn {
-	c := &conn{TCPConn: tcp, l: l}
+func (l *Listener) newConn(tcp *net.TCPConn, unread []byte) *conn {
+	c := &conn{TCPConn: tcp, l: l, held: unread}
 	c.in.set = tcp.SetReadDeadline
 	c.out.set = tcp.SetWriteDeadline
 	c.framer.headBytes = l.limits.HeadBytes
 	c.framer.headFields = l.limits.HeadFields
-	l.Stats.Accepted.Add(1)
-	l.Stats.Open.Add(1)
 	return c
 }
 
@@ -225,8 +223,7 @@ func (c *conn) Close() error {
 func (c *conn) end() error {
 	err := c.TCPConn.Close()
 	c.gone.Do(func() {
-		c.l.Stats.Open.Add(-1)
-		c.l.freeSlot()
+		c.l.Limiter.Release(remote(c.TCPConn))
 	})
 	return err
 }

@@ -9,11 +9,6 @@ import (
 // Limits bound what one listener lets clients take. Zero means the default, a
 // negative value no limit, unless a field says otherwise.
 type Limits struct {
-	// MaxConns is the number of connections open at a time. Above it new
-	// connections wait in the kernel's queue, they are not refused (kHTTPd's
-	// maxconnect). Default 4096.
-	MaxConns int
-
 	// HeadBytes bounds request line and header section together; above it the
 	// answer is 431. Default 32 KiB. There is always a limit.
 	HeadBytes int
@@ -59,9 +54,6 @@ func (l Limits) withDefaults() Limits {
 	if l.HeadBytes < 0 {
 		l.HeadBytes = 0
 	}
-	if l.MaxConns >= 0 {
-		number(&l.MaxConns, 4096)
-	}
 	number(&l.HeadBytes, 32<<10)
 	number(&l.HeadFields, 128)
 	span(&l.HeadTime, 20*time.Second)
@@ -74,7 +66,7 @@ func (l Limits) withDefaults() Limits {
 // Stats counts what a listener saw. All fields may be read at any time.
 type Stats struct {
 	Accepted     atomic.Uint64             // connections accepted
-	Open         atomic.Int64              // connections open now
+	Crowded      atomic.Uint64             // connections closed at once: too many from their address
 	AcceptErrors atomic.Uint64             // failed attempts to accept, each tried again
 	Refused      [NumReasons]atomic.Uint64 // connections refused or cut, by Reason
 }

@@ -8,7 +8,7 @@
 // pipelined answers, and closes; nothing behind it is ever parsed. The table
 // Reasons has every rule.
 //
-//	l := &http1.Listener{TCPListener: tcp}
+//	l := &http1.Listener{Listener: tcp, Limiter: connlimit.New(10000, 0)}
 //	l.Attach(server)
 //	server.Serve(l)
 //
@@ -24,12 +24,20 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"ramjet/accelerator/connlimit"
 )
 
 // A Listener hands out checked connections. The fields are set before the
 // first Accept or Attach and not changed afterwards.
 type Listener struct {
-	*net.TCPListener
+	// Listener is where connections come from: a *net.TCPListener, or one whose
+	// connections are Taken over from somebody who has read from them.
+	net.Listener
+
+	// Limiter counts the connections; needed. Those that are Taken over count
+	// already. All are released here, at their end.
+	Limiter *connlimit.Limiter
 
 	Limits Limits
 
@@ -45,18 +53,29 @@ type Listener struct {
 
 	once   sync.Once
 	limits Limits        // with defaults
-	slots  chan struct{} // one for each open connection; nil: no limit
+	free   chan struct{} // a slot may be free
 	closed chan struct{}
 	end    sync.Once
+}
+
+// Taken is a connection that somebody else accepted, and counted with the
+// Limiter, and from which bytes may have been read that are still to be served.
+type Taken interface {
+	// Take returns the connection and the bytes, which the caller owns then.
+	Take() (tcp *net.TCPConn, unread []byte)
 }
 
 func (l *Listener) init() {
 	l.once.Do(func() {
 		l.limits = l.Limits.withDefaults()
 		l.closed = make(chan struct{})
-		if l.limits.MaxConns > 0 {
-			l.slots = make(chan struct{}, l.limits.MaxConns)
-		}
+		l.free = make(chan struct{}, 1)
+		l.Limiter.OnFree(func() {
+			select {
+			case l.free <- struct{}{}:
+			default:
+			}
+		})
 	})
 }
 
@@ -115,21 +134,57 @@ const (
 // memory, a client that went away) is counted and tried again after a wait.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.init()
-	if l.slots != nil {
+	own, ok := l.Listener.(*net.TCPListener)
+	if !ok {
+		return l.takeOver()
+	}
+	for {
+		if err := l.reserve(); err != nil {
+			return nil, err
+		}
+		tcp, err := l.accept(own)
+		if err != nil {
+			l.Limiter.Cancel()
+			return nil, err
+		}
+		if l.Limiter.Admit(remote(tcp)) {
+			l.Stats.Accepted.Add(1)
+			return l.newConn(tcp, nil), nil
+		}
+		l.Stats.Crowded.Add(1)
+		tcp.Close()
+	}
+}
+
+// takeOver waits for a connection that somebody else accepted.
+func (l *Listener) takeOver() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.newConn(nc.(Taken).Take()), nil
+}
+
+// reserve waits for a slot.
+func (l *Listener) reserve() error {
+	for !l.Limiter.Reserve() {
 		select {
-		case l.slots <- struct{}{}:
+		case <-l.free:
 		case <-l.closed:
-			return nil, net.ErrClosed
+			return net.ErrClosed
 		}
 	}
+	return nil
+}
+
+func (l *Listener) accept(own *net.TCPListener) (*net.TCPConn, error) {
 	backoff := firstBackoff
 	for {
-		tcp, err := l.AcceptTCP()
+		tcp, err := own.AcceptTCP()
 		if err == nil {
-			return l.newConn(tcp), nil
+			return tcp, nil
 		}
 		if errors.Is(err, net.ErrClosed) {
-			l.freeSlot()
 			return nil, net.ErrClosed
 		}
 		if l.Stats.AcceptErrors.Add(1); backoff == firstBackoff {
@@ -138,24 +193,22 @@ func (l *Listener) Accept() (net.Conn, error) {
 		select {
 		case <-time.After(backoff):
 		case <-l.closed:
-			l.freeSlot()
 			return nil, net.ErrClosed
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
 }
 
+// remote returns the client's address.
+func remote(tcp *net.TCPConn) netip.Addr {
+	return tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+}
+
 // Close stops accepting. Connections stay open.
 func (l *Listener) Close() error {
 	l.init()
 	l.end.Do(func() { close(l.closed) })
-	return l.TCPListener.Close()
-}
-
-func (l *Listener) freeSlot() {
-	if l.slots != nil {
-		<-l.slots
-	}
+	return l.Listener.Close()
 }
 
 func (l *Listener) logger() *slog.Logger {

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ramjet/accelerator/connlimit"
 )
 
 func TestConnectionsAboveTheLimitWait(t *testing.T) {
-	b := newBox(t, Limits{MaxConns: 2}, func(w http.ResponseWriter, r *http.Request) {})
+	b := newLimitedBox(t, 2, Limits{}, func(w http.ResponseWriter, r *http.Request) {})
 	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	first, second, third := b.dial(t), b.dial(t), b.dial(t)
 	for _, c := range []net.Conn{first, second} {
@@ -28,7 +30,7 @@ func TestConnectionsAboveTheLimitWait(t *testing.T) {
 	if n, err := third.Read(make([]byte, 1)); err == nil {
 		t.Errorf("the third connection got %d bytes", n)
 	}
-	if n := b.Stats.Open.Load(); n != 2 {
+	if n := b.Limiter.Open(); n != 2 {
 		t.Errorf("%d connections are open", n)
 	}
 	first.Close()
@@ -44,7 +46,7 @@ func TestCloseEndsAccept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &Listener{TCPListener: tcp, Limits: Limits{MaxConns: 1}}
+		l := &Listener{Listener: tcp, Limiter: connlimit.New(1, 0)}
 		if full {
 			(&box{l, tcp.Addr().String()}).dial(t)
 			c, err := l.Accept()
@@ -72,7 +74,7 @@ func TestConnOutsideServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Listener{TCPListener: tcp}
+	l := &Listener{Listener: tcp, Limiter: connlimit.New(0, 0)}
 	defer l.Close()
 	io.WriteString((&box{l, tcp.Addr().String()}).dial(t), "GET / HTTP/1.1\r\nHost : a\r\n\r\n"+next)
 	c, err := l.Accept()

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ramjet/accelerator/connlimit"
 )
 
 // patience is how long a test waits for what must happen.
@@ -26,12 +28,16 @@ type box struct {
 }
 
 func newBox(t testing.TB, limits Limits, h http.HandlerFunc) *box {
+	return newLimitedBox(t, 0, limits, h)
+}
+
+func newLimitedBox(t testing.TB, connections int, limits Limits, h http.HandlerFunc) *box {
 	t.Helper()
 	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Listener{TCPListener: tcp, Limits: limits, Log: slog.New(slog.DiscardHandler)}
+	l := &Listener{Listener: tcp, Limiter: connlimit.New(connections, 0), Limits: limits, Log: slog.New(slog.DiscardHandler)}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	l.Attach(srv)
 	done := make(chan error, 1)
@@ -136,7 +142,7 @@ func TestServerRefuses(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all connections closed", func() bool { return b.Stats.Open.Load() == 0 })
+	eventually(t, "all connections closed", func() bool { return b.Limiter.Open() == 0 })
 	var refused uint64
 	for r := range b.Stats.Refused {
 		refused += b.Stats.Refused[r].Load()
@@ -235,7 +241,7 @@ func TestShutdownDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Listener{TCPListener: tcp}
+	l := &Listener{Listener: tcp, Limiter: connlimit.New(0, 0)}
 	began, goOn := make(chan bool), make(chan bool)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(began)

@@ -144,7 +144,7 @@ func TestDeafClientIsDropped(t *testing.T) {
 			t.Fatalf("%s: the handler still waits", name)
 		}
 		b.waitRefused(t, WriteStalled)
-		eventually(t, "closed", func() bool { return b.Stats.Open.Load() == 0 })
+		eventually(t, "closed", func() bool { return b.Limiter.Open() == 0 })
 	}
 }
 

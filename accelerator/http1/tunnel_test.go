@@ -85,7 +85,7 @@ func TestTunnel(t *testing.T) {
 			t.Errorf("%s: the tunnel gave back %q, %v", test.name, got, err)
 		}
 	}
-	eventually(t, "all connections closed", func() bool { return b.Stats.Open.Load() == 0 })
+	eventually(t, "all connections closed", func() bool { return b.Limiter.Open() == 0 })
 }
 
 // TestUpgradeNotTaken: what follows a request whose upgrade the handler ignored

@@ -1,0 +1,145 @@
+package eventloop
+
+import (
+	"net/netip"
+	"time"
+)
+
+// key names a connection in the events of epoll(7). A slot is used again; the
+// generation tells an event that is meant for its last user.
+type key struct {
+	slot       int32
+	generation uint32
+}
+
+// conn is a connection. Only its loop touches it.
+type conn struct {
+	key
+	fd    int32
+	state state
+
+	watched bool // in the epoll set
+	roomy   bool // watched for room to send as well
+	more    bool // something has arrived since the last recv
+	served  bool // has had an answer
+	ended   bool // the client has said all: the end of the stream follows what has arrived
+	closing bool // ends when its output is drained
+	warm    bool // the file's next piece has just been found in memory
+	lost    bool // the file to answer with cannot be read
+
+	in  []byte  // read, and not yet answered
+	out *output // not yet sent, nil if nothing
+
+	deadline int64 // as clock.now
+	spoke    int64 // of the wheel, -1: on none
+	before   *conn // on it
+	after    *conn
+
+	acked uint64 // when the stall rule last looked
+	since int64  // when that last moved, as clock.now
+
+	from netip.Addr
+}
+
+// state is what a connection waits for.
+type state uint8
+
+const (
+	idle state = iota
+	inHead
+	sending
+	fetching
+	lingering
+	gone
+)
+
+// A row of the state machine: what happens in a state when there is something to
+// read, when there is room to send, and when its time is over. Without readable
+// the connection notes that there is something.
+type row struct {
+	name     string
+	waitsFor string
+	readable func(*loop, *conn)
+	writable func(*loop, *conn)
+	expired  func(*loop, *conn)
+	limit    func(*Limits) time.Duration
+}
+
+// states is the state machine.
+//
+//	           ┌─────────────────── all of it sent ──────────────────┐
+//	           ▼                                                     │
+//	accept ─► idle ─► inHead ─► parse ─► answer ─► send ─► sending ──┤
+//	                              │       │   ▲             │   ▲    ├─► lingering ─► gone
+//	                              │       ▼   │             ▼   │    │
+//	                              │     fetching           fetching  └─► gone
+//	                              └─► not ours: handed off, gone from here
+var states [gone + 1]row
+
+func init() { // The functions refer to the table.
+	states = [...]row{
+		idle:      {"idle", "the next request", (*loop).read, nil, (*loop).idleTooLong, func(l *Limits) time.Duration { return l.IdleTime }},
+		inHead:    {"head", "the rest of a head", (*loop).read, nil, (*loop).headTooSlow, func(l *Limits) time.Duration { return l.HeadTime }},
+		sending:   {"sending", "room to send the rest of an answer", nil, (*loop).write, (*loop).stalled, func(l *Limits) time.Duration { return l.StallTime / 2 }},
+		fetching:  {"fetching", "a piece of a file from the disk", nil, nil, (*loop).fetchAgain, func(*Limits) time.Duration { return fetchRetry }},
+		lingering: {"lingering", "the client to take note of the end", (*loop).discard, nil, (*loop).drop, func(*Limits) time.Duration { return lingerTime }},
+		gone:      {},
+	}
+}
+
+// States describes the states of a connection: name, and what it waits for.
+func States() (rows [][2]string) {
+	for _, s := range states[:gone] {
+		rows = append(rows, [2]string{s.name, s.waitsFor})
+	}
+	return rows
+}
+
+// lingerTime is how long a connection that we end is still read from, so that
+// the client sees our answer and not a reset (RFC 9112 §9.6).
+const lingerTime = 500 * time.Millisecond
+
+// enter puts c into a state, with its deadline.
+func (l *loop) enter(c *conn, s state) {
+	c.state = s
+	l.wheel.set(c, l.clock.now+l.limit[s])
+}
+
+func (l *loop) idleTooLong(c *conn) {
+	l.tally.counters[IdleTimeouts]++
+	l.drop(c)
+}
+
+func (l *loop) headTooSlow(c *conn) {
+	l.tally.counters[HeadTimeouts]++
+	l.drop(c)
+}
+
+// stalled judges a client that has not made room for the rest of its answer. The
+// kernel's buffer holds a lot, so what counts is whether the client acknowledges
+// anything: a slow reader may go on.
+func (l *loop) stalled(c *conn) {
+	if acked := acknowledged(int(c.fd)); acked != c.acked {
+		c.acked, c.since = acked, l.clock.now
+	}
+	if l.clock.now-c.since < int64(l.server.Limits.StallTime) {
+		l.enter(c, sending)
+		return
+	}
+	l.tally.counters[StallTimeouts]++
+	l.abort(c)
+}
+
+// discard throws away what a client sends behind its last request.
+func (l *loop) discard(c *conn) {
+	for range 16 {
+		n, errno := recv(int(c.fd), l.in)
+		if errno == again {
+			return
+		}
+		if errno != 0 || n == 0 {
+			break
+		}
+	}
+	l.drop(c) // It has noted the end, or does not stop sending.
+}

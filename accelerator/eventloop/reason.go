@@ -1,0 +1,68 @@
+package eventloop
+
+// A Reason says why the loop did not answer a request but handed its connection
+// to the complete tier. None of them is an error: that tier answers, 400s
+// included.
+type Reason uint8
+
+// The reasons, in the order of the table Reasons.
+const (
+	none Reason = iota
+	Method
+	RequestLine
+	Version
+	TargetForm
+	BadEscape
+	HeadSize
+	Truncated
+	FieldLine
+	Host
+	RepeatedField
+	Connection
+	Body
+	Expect
+	Upgrade
+	Range
+	Precondition
+	NotStatic
+	NotAcceptable
+	NotOpen
+	Unreadable
+
+	// NumReasons is the number of rows of Reasons.
+	NumReasons
+)
+
+// Reasons describes each Reason; it is indexed by Reason and must not be
+// changed. Name is the metric label, Text one line for a person.
+var Reasons = [NumReasons]struct{ Name, Text string }{
+	none:          {"none", "answered by the loop"},
+	Method:        {"method", "the method is not GET or HEAD"},
+	RequestLine:   {"request_line", "the request line is not method, target and version with one space between"},
+	Version:       {"version", "the version is neither HTTP/1.1 nor HTTP/1.0"},
+	TargetForm:    {"target_form", "the target is not a path: a whole URL, or *"},
+	BadEscape:     {"bad_escape", "the path has a %-escape that no file name can have"},
+	HeadSize:      {"head_size", "the head is larger than the loop's buffer or has very many fields, or the answer's would be"},
+	Truncated:     {"truncated", "the client said that it has said all, in the middle of a head"},
+	FieldLine:     {"field_line", "a field line is malformed"},
+	Host:          {"host", "Host is missing, or not a plain name or IPv4 address with an optional port"},
+	RepeatedField: {"repeated_field", "a field that decides about the answer is there twice"},
+	Connection:    {"connection", "Connection says more than close or keep-alive"},
+	Body:          {"body", "the request has a body, or a length of it"},
+	Expect:        {"expect", "Expect wants an answer of its own"},
+	Upgrade:       {"upgrade", "the client wishes another protocol"},
+	Range:         {"range", "a part of the file is wanted"},
+	Precondition:  {"precondition", "If-Match, If-Unmodified-Since, or a validator in an unusual form"},
+	NotStatic:     {"not_static", "a rule fails, or there is no such file: for the farm, or 404 and the like"},
+	NotAcceptable: {"not_acceptable", "no representation is acceptable"},
+	NotOpen:       {"not_open", "the file is neither in memory nor kept open"},
+	Unreadable:    {"unreadable", "the file changed since it was loaded, or cannot be read"},
+}
+
+// String returns the metric label.
+func (r Reason) String() string {
+	if r < NumReasons {
+		return Reasons[r].Name
+	}
+	return "unknown"
+}

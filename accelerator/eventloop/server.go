@@ -1,0 +1,220 @@
+// Package eventloop is the fast path: one loop for each CPU, which answers simple
+// requests for static files and hands every other connection, untouched, to the
+// complete tier. It can only say yes: it has no error pages and no redirects.
+//
+//	server.go   all loops              loop.go      one loop, its connections
+//	accept.go   new connections        conn.go      a connection, the state machine
+//	serve.go    the way of requests    request.go   three-answer parser
+//	match.go    what is asked for      reason.go    why a request is not ours
+//	batch.go    answers in one write   output.go    what did not fit into it
+//	file.go     bodies from files      handoff.go   to the complete tier
+//	wheel.go    deadlines              clock.go     time and Date
+//	inbox.go    news from outside      counters.go  what is counted
+//	syscall.go  every system call
+package eventloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ramjet/accelerator/connlimit"
+	"ramjet/accelerator/content"
+)
+
+// Limits bound what clients may take. All are needed.
+type Limits struct {
+	// HeadBytes bounds a head; a longer one is for the complete tier, as is one
+	// that the loop's buffer of 8 KiB does not hold.
+	HeadBytes int
+	// HeadTime bounds the time for a head to arrive, for the first of a connection
+	// from its accept.
+	HeadTime time.Duration
+	// IdleTime bounds the time between an answer and the next request.
+	IdleTime time.Duration
+	// StallTime bounds the time for which a client may acknowledge nothing of its
+	// answer. It is cut between one and two times this value.
+	StallTime time.Duration
+}
+
+// A Server is all loops. The fields are set before Listen and not changed
+// afterwards.
+type Server struct {
+	Loops   int // 0: one for each CPU that the process may use; Listen sets it
+	Limits  Limits
+	Limiter *connlimit.Limiter
+	Log     *slog.Logger
+
+	view    atomic.Pointer[content.View]
+	loops   []*loop
+	handoff *Handoff
+
+	jobs        chan job    // for the helpers
+	noCachestat atomic.Bool // the kernel does not tell what is cached
+}
+
+// maxJobs bounds the pieces of files that wait for a helper.
+const maxJobs = 4096
+
+// Show puts a view of the content to work, from the next request on.
+func (s *Server) Show(v *content.View) { s.view.Store(v) }
+
+// Addr returns the address at which the loops listen.
+func (s *Server) Addr() net.Addr { return s.handoff.addr }
+
+// Handoff returns the listener of what the loops do not answer.
+func (s *Server) Handoff() *Handoff { return s.handoff }
+
+// Listen listens at a TCP address, host:port, with one socket for each loop.
+// Connections wait until Run.
+func (s *Server) Listen(address string) error {
+	// With SO_REUSEPORT a second program of the same user would get half of the
+	// connections. Without it the kernel tells.
+	probe, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if port := probe.Addr().(*net.TCPAddr).Port; port != 0 {
+		host, _, _ := net.SplitHostPort(address)
+		address = net.JoinHostPort(host, fmt.Sprint(port))
+	}
+	probe.Close()
+	cpus := CPUs()
+	if s.Loops == 0 {
+		s.Loops = len(cpus)
+	}
+	s.jobs = make(chan job, maxJobs)
+	for i := range s.Loops {
+		addr, fd, err := s.listen(address)
+		if err != nil {
+			s.close()
+			return err
+		}
+		if s.handoff == nil {
+			s.handoff = &Handoff{addr: addr, limiter: s.Limiter, queue: make(chan handed, queueLength), closed: make(chan struct{})}
+		}
+		l, err := s.newLoop(fd, cpus[i%len(cpus)])
+		if err != nil {
+			unix.Close(fd)
+			s.close()
+			return err
+		}
+		s.loops = append(s.loops, l)
+	}
+	s.Limiter.OnFree(func() { s.tell(message{room: true}) })
+	return nil
+}
+
+// deferAccept is how long the kernel keeps a connection to itself on which
+// nothing has arrived, tcp(7) TCP_DEFER_ACCEPT, in seconds.
+const deferAccept = 5
+
+// listen opens one listening socket. What is set here the connections inherit.
+func (s *Server) listen(address string) (net.Addr, int, error) {
+	control := func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) {
+			failed = errors.Join(
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept),
+			)
+		})
+		return errors.Join(err, failed)
+	}
+	config := net.ListenConfig{Control: control}
+	listener, err := config.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, -1, err
+	}
+	defer listener.Close()
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		return nil, -1, err
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, err
+	}
+	return listener.Addr(), fd, unix.SetNonblock(fd, true)
+}
+
+func (s *Server) newLoop(listener, cpu int) (*loop, error) {
+	l := &loop{
+		server: s, cpu: cpu, listener: listener, epoll: -1, bell: -1, reserve: newReserve(),
+		clock: newClock(), batch: newBatch(),
+		in: make([]byte, readBuffer), maxHead: min(s.Limits.HeadBytes, headBuffer),
+	}
+	for state, row := range states {
+		if row.limit != nil {
+			l.limit[state] = int64(row.limit(&s.Limits))
+		}
+	}
+	l.wheel.next = numSpokes
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	if l.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	for fd, k := range map[int]key{l.bell: bellKey, listener: listenerKey} {
+		if errno := watch(l.epoll, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, k); errno != 0 {
+			return nil, fmt.Errorf("epoll_ctl: %w", errno)
+		}
+	}
+	return l, nil
+}
+
+// close gives back what Listen opened before it failed.
+func (s *Server) close() {
+	for _, l := range s.loops {
+		l.end()
+	}
+}
+
+// Run serves until ctx ends. Then no connection is accepted any more, and those
+// in the middle of an answer have until bound ends to finish; it returns whether
+// they did.
+func (s *Server) Run(ctx context.Context, bound func() context.Context) (finished bool) {
+	for range helpers {
+		go s.help()
+	}
+	var loops sync.WaitGroup
+	for _, l := range s.loops {
+		loops.Go(l.run)
+	}
+	ended := make(chan struct{})
+	go func() {
+		loops.Wait()
+		close(ended)
+	}()
+	<-ctx.Done()
+	s.tell(message{drain: true})
+	finished = true
+	select {
+	case <-ended:
+	case <-bound().Done():
+		finished = false
+		s.tell(message{cut: true})
+		<-ended
+	}
+	close(s.jobs)
+	return finished
+}
+
+// tell tells all loops.
+func (s *Server) tell(m message) {
+	for _, l := range s.loops {
+		l.inbox.post(m, l.bell)
+	}
+}

@@ -1,0 +1,173 @@
+package eventloop
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Every system call of the loops. Those marked raw are not announced to Go's
+// scheduler, which saves about a tenth of a microsecond each and is right for
+// calls that never wait: all sockets are non-blocking, and all files are probed
+// before they are read. errno 0 is success.
+
+// poll returns the events there are, without waiting. Raw.
+func poll(epoll int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	return int(n), errno
+}
+
+// wait waits for events. The scheduler is told, so that the thread does not hold
+// up anybody meanwhile.
+func wait(epoll int, events []unix.EpollEvent, d time.Duration) (int, syscall.Errno) {
+	ms := (d + time.Millisecond - 1) / time.Millisecond
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(ms), 0, 0)
+	return int(n), errno
+}
+
+// watch adds (EPOLL_CTL_ADD), changes (MOD) or removes (DEL) a descriptor; key
+// comes back with its events. Raw.
+func watch(epoll, op, fd int, events uint32, key key) syscall.Errno {
+	ev := unix.EpollEvent{Events: events, Fd: key.slot, Pad: int32(key.generation)}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return errno
+}
+
+// accept takes a connection from the queue of a listening socket. Raw.
+func accept(listener int) (fd int, from netip.Addr, errno syscall.Errno) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(sa))
+	r, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, from, errno
+	}
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		from = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&sa)).Addr)
+	case unix.AF_INET6:
+		from = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&sa)).Addr).Unmap()
+	}
+	return int(r), from, 0
+}
+
+// recv reads what has arrived. n is 0 at the end of the stream. Raw.
+func recv(fd int, b []byte) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	return count(r, errno), errno
+}
+
+// send writes as much of b as there is room for. Raw.
+func send(fd int, b []byte, flags int) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)
+	return count(r, errno), errno
+}
+
+// sendv is send for several pieces of memory. Raw.
+func sendv(fd int, pieces []unix.Iovec, flags int) (n int, errno syscall.Errno) {
+	msg := unix.Msghdr{Iov: &pieces[0]}
+	msg.SetIovlen(len(pieces))
+	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0, 0)
+	return count(r, errno), errno
+}
+
+// sendFile sends n bytes of a file from offset at, which it moves on, as many as
+// there is room for. Raw: the bytes have been found in memory.
+func sendFile(fd, file int, at *int64, n int64) (sent int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(fd), uintptr(file), uintptr(unsafe.Pointer(at)), uintptr(n), 0, 0)
+	return count(r, errno), errno
+}
+
+func count(r uintptr, errno syscall.Errno) int {
+	if errno != 0 {
+		return 0
+	}
+	return int(r)
+}
+
+// stat is fstat(2): of an open file, so answered from memory. Raw.
+func stat(file int, st *syscall.Stat_t) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(file), uintptr(unsafe.Pointer(st)), 0)
+	return errno
+}
+
+// cached counts the pages of [at, at+n) of a file that are in memory, or on their
+// way there: cachestat(2), Linux 6.5. It needs to own the file, or root. Raw.
+func cached(file int, at, n int64) (pages int64, errno syscall.Errno) {
+	span := [2]uint64{uint64(at), uint64(n)}
+	var found unix.Cachestat_t
+	_, _, errno = syscall.RawSyscall6(unix.SYS_CACHESTAT, uintptr(file), uintptr(unsafe.Pointer(&span)), uintptr(unsafe.Pointer(&found)), 0, 0, 0)
+	return int64(found.Cache), errno
+}
+
+// readNoWait reads from a file as much as is in memory: preadv2(2), RWF_NOWAIT.
+// EAGAIN if that is nothing. Raw.
+func readNoWait(file int, b []byte, at int64) (int, syscall.Errno) {
+	v := unix.Iovec{Base: &b[0]}
+	v.SetLen(len(b))
+	r, _, errno := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(file), uintptr(unsafe.Pointer(&v)), 1, uintptr(at), 0, unix.RWF_NOWAIT)
+	return count(r, errno), errno
+}
+
+// shut ends the sending side. Raw.
+func shut(fd int) {
+	syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+}
+
+// closeSocket closes a socket; what it still has to send the kernel sends. Raw.
+func closeSocket(fd int) {
+	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+// reset has the close of a socket drop what is unsent and tell the client so.
+func reset(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // Else it is an ordinary close.
+}
+
+// acknowledged returns how many bytes the client has acknowledged, tcp(7) TCP_INFO.
+func acknowledged(fd int) uint64 {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return info.Bytes_acked
+}
+
+// ring wakes a loop that waits, by its eventfd(2).
+func ring(fd int) {
+	one := [8]byte{}
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(fd, one[:]) // Fails only if it has been rung 2^64 times.
+}
+
+// silence takes the ringing back. Raw.
+func silence(fd int) {
+	var b [8]byte
+	syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b)), 8)
+}
+
+// pin ties the calling thread to one CPU.
+func pin(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	return unix.SchedSetaffinity(0, &set)
+}
+
+// CPUs returns the CPUs that the process may use, sched_getaffinity(2).
+func CPUs() []int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return []int{0}
+	}
+	var cpus []int
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus
+}
