@@ -62,7 +62,7 @@ func (s *server) connections(limiter *connlimit.Limiter) (net.Listener, error) {
 	}
 	l := s.config.Limits
 	loops := &eventloop.Server{
-		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log,
+		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log, AccessLog: s.accessLog,
 		Limits: eventloop.Limits{HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime, StallTime: l.StallTime},
 	}
 	if err := loops.Listen(s.config.Listen); err != nil {
