@@ -19,8 +19,8 @@
 //
 // The lines of one ring are in the order of their requests' ends; those of
 // several rings are mixed batch by batch. A power cut takes what the kernel has
-// not yet written to the disk, usually half a minute: only rotation and the end
-// of Run wait for the disk.
+// not yet written to the disk, usually half a minute: only the end of Run waits
+// for the disk.
 //
 // The package does not import net/http, for the event loop must not.
 package accesslog

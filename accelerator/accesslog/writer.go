@@ -22,8 +22,8 @@ const (
 	lastPause  = time.Minute
 )
 
-// batchBytes is how much is formatted before it is written: with half of it a line
-// costs a sixth more of write(2), with twice as much hardly less.
+// batchBytes is how much is formatted before it is written. With half of it a line
+// pays a sixth more for write(2), with twice as much a tenth less.
 const batchBytes = 128 << 10
 
 // writer is the goroutine of Log.Run.
@@ -227,7 +227,7 @@ func (w *writer) fail(err error) {
 	w.retry = time.Now().Add(w.pause)
 	if !w.failing {
 		w.failing, w.missing = true, w.Stats().Dropped
-		w.log.Error("the access log cannot be written; requests are served without, and it is tried again", "to", w.options.To, "err", err)
+		w.log.Error("the access log cannot be written: mend it, or change where it goes and reload; it is tried again, and requests are served without", "to", w.options.To, "err", err)
 	}
 }
 

@@ -119,6 +119,31 @@ func TestLinesArrive(t *testing.T) {
 	}
 }
 
+// A ring that gets half full wakes a writer that sleeps, once.
+func TestHalfFullRingWakes(t *testing.T) {
+	l := New(Options{Format: Combined, RingBytes: 64 << 10}, discard)
+	ring := l.NewRing()
+	half := 32 << 10 / entryLen(usual())
+	l.napping.Store(true)
+	for range half {
+		ring.Append(usual())
+	}
+	if len(l.kick) != 0 {
+		t.Error("woken before half of the ring is full")
+	}
+	for range half {
+		ring.Append(usual())
+	}
+	if len(l.kick) != 1 || l.napping.Load() {
+		t.Error("not woken")
+	}
+	<-l.kick
+	ring.Append(usual())
+	if len(l.kick) != 0 {
+		t.Error("woken again, though it does not sleep")
+	}
+}
+
 // A burst wakes the writer from the long sleep of an idle server: nothing is lost.
 func TestBurstWakesTheWriter(t *testing.T) {
 	t.Parallel()
