@@ -16,13 +16,13 @@ import (
 // not listed may import nothing of ours.
 var arrows = map[string][]string{
 	"ramjet/accelerator": {
-		"ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config", "ramjet/accelerator/connlimit",
-		"ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop", "ramjet/accelerator/http1",
-		"ramjet/accelerator/proxy", "ramjet/accelerator/site",
+		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config",
+		"ramjet/accelerator/connlimit", "ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop",
+		"ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/site",
 	},
-	"ramjet/accelerator/eventloop": {"ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
+	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
 	"ramjet/accelerator/http1":     {"ramjet/accelerator/connlimit"},
-	"ramjet/accelerator/site":      {"ramjet/accelerator/content"},
+	"ramjet/accelerator/site":      {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
 	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend"},
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
@@ -32,7 +32,9 @@ var arrows = map[string][]string{
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.
-var withoutHTTP = []string{"ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/eventloop"}
+var withoutHTTP = []string{
+	"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/eventloop",
+}
 
 func TestArrows(t *testing.T) {
 	met := map[string]bool{}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
@@ -54,6 +55,12 @@ func rows() map[string][]string {
 	}
 	for _, o := range site.Outcomes() {
 		add("OUTCOMES", "`"+o.String()+"`", o.Help())
+	}
+	for _, f := range accesslog.Formats {
+		add("FORMATS", "`"+f.Name+"`", f.Text)
+	}
+	for _, f := range accesslog.Fields {
+		add("FIELDS", "`"+f.Name+"`", f.Text, f.CLF)
 	}
 	described := make(chan *prometheus.Desc, 1000)
 	new(server).metrics().Describe(described)

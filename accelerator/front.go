@@ -42,9 +42,10 @@ func (s *server) listen() (*front, error) {
 			HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime,
 			BodyStall: l.StallTime, WriteStall: l.StallTime,
 		},
+		OnRefused: s.logRefused,
 	}
 	server := &http.Server{
-		Handler:  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.live.Load().site.ServeHTTP(w, r) }),
+		Handler:  s.handler(),
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		// OPTIONS * is a request like any other: the farm may answer it.
 		DisableGeneralOptionsHandler: true,
@@ -61,7 +62,7 @@ func (s *server) connections(limiter *connlimit.Limiter) (net.Listener, error) {
 	}
 	l := s.config.Limits
 	loops := &eventloop.Server{
-		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log,
+		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log, AccessLog: s.accessLog,
 		Limits: eventloop.Limits{HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime, StallTime: l.StallTime},
 	}
 	if err := loops.Listen(s.config.Listen); err != nil {

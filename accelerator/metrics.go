@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
@@ -53,6 +54,9 @@ func (s *server) metrics() *prometheus.Registry {
 	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
 	s.contentMetrics(gauge)
 	registry.MustRegister(newLoopMetrics(s))
+	s.logMetrics(func(name, help string, value func(accesslog.Stats) uint64) {
+		counter(name, help, nil, func() float64 { return float64(value(s.accessLog.Stats())) })
+	})
 	return registry
 }
 

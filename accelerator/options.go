@@ -45,8 +45,8 @@ Flags:
 `
 
 const exits = `
-Signals: SIGHUP reloads configuration and content; SIGTERM and SIGINT finish what
-is in flight and exit; a second one exits at once.
+Signals: SIGHUP reloads configuration and content and opens the access log again;
+SIGTERM and SIGINT finish what is in flight and exit; a second one exits at once.
 Exit status: 0 ended as asked, 1 failed while running, 2 wrong usage or configuration;
 after SIGTERM the program ends by that signal.
 `

@@ -14,6 +14,7 @@ import (
 func (s *server) reload(ctx context.Context) (string, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	s.accessLog.Reopen() // Whether the new settings are right or not.
 	c, err := s.source.again()
 	if err != nil {
 		s.log.Error("not reloaded, the old configuration stays", "err", err)
@@ -33,6 +34,7 @@ func (s *server) reload(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.level.Set(c.LogLevel)
+	s.setLog(c)
 	if replaced.proxy != nil {
 		replaced.proxy.Close()
 	}

@@ -45,6 +45,7 @@ const (
 	stepClosed    stepKind = "closed"
 	stepOpen      stepKind = "open"
 	stepBroken    stepKind = "broken"
+	stepLog       stepKind = "log"
 	stepHead      stepKind = "head equals get"
 	stepClose     stepKind = "close" // in farm.list
 	stepEcho      stepKind = "echo"  // in farm.list
@@ -144,6 +145,8 @@ func (c *scriptCase) line(at, line string) error {
 		add(stepOpen, "")
 	case line == "< broken":
 		add(stepBroken, "")
+	case strings.HasPrefix(line, "<log "):
+		add(stepLog, line[5:])
 	case statusLine.MatchString(line):
 		add(stepAnswer, line[2:])
 	default:

@@ -70,17 +70,17 @@ func (s *script) run(t *testing.T, p *process, files []siteFile) {
 	for _, c := range s.cases {
 		t.Run(c.name, func(inner *testing.T) {
 			if s.together { // Reported by the outer test, for this one ends at once.
-				group.Go(func() { c.run(t, p.listen, files) })
+				group.Go(func() { c.run(t, p, files) })
 				return
 			}
-			c.run(inner, p.listen, files)
+			c.run(inner, p, files)
 		})
 	}
 	group.Wait()
 }
 
-func (c *scriptCase) run(t *testing.T, address string, files []siteFile) {
-	r := &runner{address: address, files: contents(files), kept: map[string]string{}}
+func (c *scriptCase) run(t *testing.T, p *process, files []siteFile) {
+	r := &runner{address: p.listen, program: p, files: contents(files), kept: map[string]string{}}
 	if err := r.run(c.steps); err != nil {
 		t.Errorf("%s: %s\n%v\n--- sent ---\n%.400q\n--- last answer ---\n%v", c.at, c.name, err, r.sent.String(), r.last)
 	}
@@ -111,6 +111,7 @@ func startSetup(t *testing.T, name, setting, root string) *process {
 // runner runs a case.
 type runner struct {
 	address string
+	program *process
 	files   map[string][]byte // of the site
 	kept    map[string]string
 
@@ -184,6 +185,12 @@ func (r *runner) step(s step) error {
 		return r.open()
 	case stepBroken:
 		return r.broken()
+	case stepLog:
+		want, err := expand(s.text, r.kept)
+		if err != nil {
+			return err
+		}
+		return r.program.waitLogged(want)
 	case stepHead:
 		return r.headEqualsGet()
 	default:

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/admin"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
@@ -47,6 +48,9 @@ type server struct {
 	loops    *eventloop.Server // nil if they are disabled
 	started  time.Time
 	ready    atomic.Bool
+
+	accessLog *accesslog.Log
+	logged    *accesslog.Shared // the ring of the net/http server
 
 	reloading sync.Mutex           // held during a reload
 	live      atomic.Pointer[live] // swapped whole by a reload
@@ -83,6 +87,7 @@ func serve(ctx context.Context, s *server) error {
 	defer signal.Stop(hangup)
 
 	s.started = time.Now()
+	defer s.startLog()()
 	tasks, err := s.start(ctx)
 	if err != nil {
 		return err

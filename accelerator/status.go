@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/content"
 )
 
@@ -18,6 +19,8 @@ type status struct {
 
 	Content  contentStatus   `json:"content"`
 	Backends []backendStatus `json:"backends"`
+
+	AccessLog *logStatus `json:"access_log,omitempty"` // nil: off
 }
 
 type contentStatus struct {
@@ -40,6 +43,13 @@ type backendStatus struct {
 	Failures uint64 `json:"failures"`
 }
 
+type logStatus struct {
+	Format  string `json:"format"`
+	To      string `json:"to"`
+	Lines   uint64 `json:"lines"`
+	Dropped uint64 `json:"dropped"`
+}
+
 func (s *server) status() any {
 	now, snapshot := s.live.Load(), s.store.Snapshot()
 	answer := status{
@@ -58,6 +68,10 @@ func (s *server) status() any {
 				URL: b.URL.String(), Requests: b.Requests.Load(), InFlight: b.InFlight.Load(), Failures: b.Failures.Load(),
 			})
 		}
+	}
+	if o := logOptions(now.config); o.Format != accesslog.Off {
+		n := s.accessLog.Stats()
+		answer.AccessLog = &logStatus{Format: o.Format.String(), To: o.To.String(), Lines: n.Lines, Dropped: n.Dropped}
 	}
 	return answer
 }

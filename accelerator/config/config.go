@@ -37,6 +37,8 @@ type Config struct {
 	Limits Limits
 	// "eventloop": the fast path for simple requests.
 	EventLoop EventLoop
+	// "access_log": one line for each request.
+	AccessLog AccessLog
 }
 
 // Content says what is served from files, and with which header fields.
@@ -152,4 +154,20 @@ type EventLoop struct {
 	Disabled bool
 	// "loops": 0. Number of loops, 0 to 1024. 0 means one for each CPU that the process may use.
 	Loops int
+}
+
+// AccessLog says what is written about requests. All of it can be changed by a reload.
+type AccessLog struct {
+	// "format": "off". Form of the lines: off, common, combined or json.
+	Format string
+	// "to": "stdout". Where they go: stdout, syslog (the socket of this machine), syslog://host:port (UDP, port 514 if
+	// there is none), or a path with a slash in it; a relative one counts from the folder of the file.
+	To LogTarget
+	// "rotate_bytes": "16MiB". Bytes of one file, 256KiB to 1GiB; the next one is begun before it has more.
+	RotateBytes int64
+	// "rotate_age": "24h". Age at which a file is ended, 1m to 8760h.
+	RotateAge time.Duration
+	// "keep_bytes": "128MiB". Bytes of all files together, 512KiB to 1024GiB and at least twice rotate_bytes; the oldest
+	// are removed.
+	KeepBytes int64
 }

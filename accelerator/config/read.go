@@ -53,7 +53,8 @@ func (c *Config) readRoot(n node) {
 		"forward":  c.Forward.read,
 		"limits":   c.Limits.read,
 
-		"eventloop": c.EventLoop.read,
+		"eventloop":  c.EventLoop.read,
+		"access_log": func(n node) { c.AccessLog.read(n, folder) },
 	})
 }
 
@@ -165,3 +166,17 @@ func (e *EventLoop) read(n node) {
 
 // maxBody is beyond every disk of a farm, and far from overflow.
 const maxBody = 1 << 50
+
+func (a *AccessLog) read(n node, folder string) {
+	n.object(`{"format": "combined"}`, keys{
+		"format":       choice(&a.Format, map[string]string{"off": "off", "common": "common", "combined": "combined", "json": "json"}),
+		"to":           text(&a.To, `"/perm/log/access.log"`, logTargetUnder(folder)),
+		"rotate_bytes": size(&a.RotateBytes, `"16MiB"`, 256<<10, 1<<30),
+		"rotate_age":   duration(&a.RotateAge, `"24h"`, time.Minute, 8760*time.Hour),
+		"keep_bytes":   size(&a.KeepBytes, `"128MiB"`, 512<<10, 1<<40),
+	})
+	if a.KeepBytes < 2*a.RotateBytes && len(n.d.mistakes) == 0 {
+		n.fail("keep_bytes %s is less than twice rotate_bytes %s, so no file would be kept; make one larger or the other smaller",
+			formatSize(a.KeepBytes), formatSize(a.RotateBytes))
+	}
+}

@@ -30,6 +30,7 @@ func TestDefault(t *testing.T) {
 			HeadBytes: 32 << 10, HeadTime: 10 * time.Second, IdleTime: 75 * time.Second, StallTime: 30 * time.Second,
 			DrainTime: 10 * time.Second, Connections: 10000,
 		},
+		AccessLog: AccessLog{Format: "off", RotateBytes: 16 << 20, RotateAge: 24 * time.Hour, KeepBytes: 128 << 20},
 	}
 	if diff := cmp.Diff(want, Default()); diff != "" {
 		t.Error(diff)

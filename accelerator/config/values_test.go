@@ -80,6 +80,18 @@ func TestBadValues(t *testing.T) {
 		{"limits.head_bytes", `1023`, `"1023" is out of range; it can be 1KiB to 1MiB`},
 		{"limits.connections", `0`, `0 is out of range; it can be 1 to 1000000`},
 		{"limits.body_bytes", `"-1"`, `"-1" is not a size`},
+		{"access_log.format", `"clf"`, `"clf" is not one of "combined", "common", "json", "off"`},
+		{"access_log.to", `"sdtout"`, `"sdtout" is not "stdout", "syslog", syslog://host:port, or a path with a slash such as "/perm/log/access.log"`},
+		{"access_log.to", `"tcp://a:514"`, `"tcp://a:514" is not "stdout", "syslog", syslog://host:port, or a path`},
+		{"access_log.to", `""`, `"" is not "stdout"`},
+		{"access_log.to", `"/var/log/"`, `"/var/log/" is a folder; add the name of a file`},
+		{"access_log.to", `"/a\u0000"`, `has a NUL character, which no path can have`},
+		{"access_log.to", `"syslog://"`, `"syslog://" has no host; write syslog://host:port`},
+		{"access_log.to", `"syslog://a:b"`, `port "b" is not a number from 1 to 65535`},
+		{"access_log.to", `"syslog://a b"`, `"a b" is not a host name`},
+		{"access_log.rotate_bytes", `"255KiB"`, `"255KiB" is out of range; it can be 256KiB to 1GiB`},
+		{"access_log.rotate_age", `"59s"`, `"59s" is out of range; it can be 1m to 8760h`},
+		{"access_log.keep_bytes", `"1KiB"`, `"1KiB" is out of range; it can be 512KiB to 1024GiB`},
 		{"limits.head_time", `"` + long + `"`, `"` + long[:60] + `…" is not a time`},
 	} {
 		t.Run(tt.setting+" "+tt.value[:min(len(tt.value), 40)], func(t *testing.T) {
@@ -121,6 +133,7 @@ func TestBadElements(t *testing.T) {
 		{`{"rules": {"dynamic": [""]}}`, `1:24: rules.dynamic[0]: an empty text is in every path; remove it`},
 		{`{"rules": {"dynamic": ["*.php"]}}`, `1:24: rules.dynamic[0]: "*.php" is a pattern over the whole path; begin it with /, such as "/**.php"`},
 		{`{"rules": {"dynamic": ["php", 3]}}`, `1:31: rules.dynamic[1]: expected text such as "cgi-bin", not the number 3`},
+		{`{"access_log": {"keep_bytes": "31MiB"}}`, `1:16: access_log: keep_bytes 31MiB is less than twice rotate_bytes 16MiB, so no file would be kept; make one larger or the other smaller`},
 		{`{"rules": {"perm_forbid": "0007"}}`, `1:11: rules: perm_required 0004 and perm_forbid 0007 both have 0004, so no file would be static`},
 	} {
 		if got := mistakesIn(t, tt.text); got != tt.want {
@@ -180,6 +193,9 @@ func TestEverySettingSet(t *testing.T) {
 		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "drain_time": "1h1m",
 		"connections": 1000000, "body_bytes": "64MB",
 	},
+	"access_log": {
+		"format": "json", "to": "log/access.log", "rotate_bytes": "256KiB", "rotate_age": "1m", "keep_bytes": "512KiB",
+	},
 }`
 	want := &Config{
 		Listen: "[::1]:0", Server: "Apache/1.3 (Unix)", Admin: "/srv/box/run/x.sock", LogLevel: slog.LevelError,
@@ -192,6 +208,9 @@ func TestEverySettingSet(t *testing.T) {
 		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond},
 		Limits: Limits{HeadBytes: 1024, HeadTime: time.Second, IdleTime: 2 * time.Second, StallTime: 3 * time.Second,
 			DrainTime: 61 * time.Minute, Connections: 1e6, BodyBytes: 64e6},
+		AccessLog: AccessLog{
+			Format: "json", To: LogTarget{File: "/srv/box/log/access.log"}, RotateBytes: 256 << 10, RotateAge: time.Minute, KeepBytes: 512 << 10,
+		},
 	}
 	got, err := Parse("/srv/box/ramjet.json", []byte(text))
 	if err != nil {
@@ -227,6 +246,22 @@ func TestSizes(t *testing.T) {
 			t.Error(err)
 		} else if c.Limits.BodyBytes != want {
 			t.Errorf("%s is %d", text, c.Limits.BodyBytes)
+		}
+	}
+}
+
+func TestLogTargets(t *testing.T) {
+	for text, want := range map[string]LogTarget{
+		"stdout": {}, "syslog": {Network: "unixgram", Address: "/dev/log"}, "/var/log/x": {File: "/var/log/x"}, "./x": {File: "/srv/x"},
+		"syslog://Loghost": {Network: "udp", Address: "Loghost:514"}, "syslog://10.0.0.9:1514": {Network: "udp", Address: "10.0.0.9:1514"},
+		"syslog://[::1]": {Network: "udp", Address: "[::1]:514"}, "syslog://[::1]:515": {Network: "udp", Address: "[::1]:515"},
+		"syslog://::1": {Network: "udp", Address: "[::1]:514"},
+	} {
+		c, err := Parse("/srv/ramjet.json", []byte(`{"access_log": {"to": "`+text+`"}}`))
+		if err != nil {
+			t.Error(err)
+		} else if c.AccessLog.To != want {
+			t.Errorf("%s is %+v", text, c.AccessLog.To)
 		}
 	}
 }

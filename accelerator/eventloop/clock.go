@@ -23,6 +23,12 @@ func newClock() *clock {
 	return c
 }
 
+// unix returns now as nanoseconds since 1970.
+func (c *clock) unix() int64 {
+	next := c.wall - c.wall%int64(time.Second) + int64(time.Second) // The wall time at second.
+	return next - (c.second - c.now)
+}
+
 // tick reads the time.
 func (c *clock) tick() {
 	c.now = int64(time.Since(c.base))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/content"
 )
 
@@ -48,6 +49,9 @@ type loop struct {
 	stat       syscall.Stat_t
 	probe      [1]byte
 	spare      []byte
+
+	ring   *accesslog.Ring // nil: no access log
+	record accesslog.Record
 
 	tally       tally
 	published   published

@@ -1,15 +1,77 @@
 package eventloop
 
-// late is what the log will say of an answer that takes its time.
+import (
+	"time"
+
+	"ramjet/accelerator/accesslog"
+)
+
+// late is what the log will say of an answer that takes its time. Its record has
+// texts of its own, for those of the request are gone by then.
 type late struct {
-	buf []byte
+	record accesslog.Record
+	began  int64 // as clock.now; 0: nothing to be logged
+	buf    []byte
 }
 
 // note logs an answer that was sent.
-func (l *loop) note(c *conn, r *request, status int, bytes int64) {}
+func (l *loop) note(c *conn, r *request, status int, bytes int64) {
+	if !l.ring.On() {
+		return
+	}
+	record := &l.record
+	l.fill(record, c, r)
+	record.Time, record.Duration = l.clock.unix(), 0 // It began and ended in this turn.
+	record.Status, record.Bytes = status, bytes
+	l.ring.Append(record)
+}
 
 // noteLate remembers what is to be logged when the output of c is sent.
-func (l *loop) noteLate(c *conn, r *request, size int64) {}
+func (l *loop) noteLate(c *conn, r *request, size int64) {
+	if !l.ring.On() {
+		return
+	}
+	late := &c.out.log
+	record := &late.record
+	l.fill(record, c, r)
+	record.Status, record.Bytes = 200, size
+	for _, text := range []*[]byte{&record.Target, &record.Host, &record.Referer, &record.UserAgent} {
+		n := len(late.buf)
+		late.buf = append(late.buf, *text...)
+		*text = late.buf[n:len(late.buf):len(late.buf)]
+	}
+	late.began = max(l.clock.now, 1)
+}
 
 // logLate logs it.
-func (l *loop) logLate(c *conn, missing int64) {}
+func (l *loop) logLate(c *conn, missing int64) {
+	late := &c.out.log
+	if late.began == 0 {
+		return
+	}
+	record := &late.record
+	record.Time, record.Duration = l.clock.unix(), time.Duration(l.clock.now-late.began)
+	record.Bytes = max(record.Bytes-missing, 0) // Of the head, too, something may be missing.
+	l.ring.Append(record)
+	late.began = 0
+}
+
+var (
+	methodGet  = []byte("GET")
+	methodHead = []byte("HEAD")
+	protocol11 = []byte("HTTP/1.1")
+	protocol10 = []byte("HTTP/1.0")
+)
+
+// fill copies what was asked, and by whom.
+func (l *loop) fill(record *accesslog.Record, c *conn, r *request) {
+	record.Method, record.Protocol = methodGet, protocol10
+	if r.head {
+		record.Method = methodHead
+	}
+	if r.minor == 1 {
+		record.Protocol = protocol11
+	}
+	record.Remote = c.from
+	record.Target, record.Host, record.Referer, record.UserAgent = r.target, r.host, r.referer, r.userAgent
+}

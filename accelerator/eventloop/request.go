@@ -92,8 +92,8 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 			if is(name, "upgrade") {
 				return notMine, Upgrade
 			}
-			if is(name, "referer") {
-				r.referer = value
+			if is(name, "referer") && r.referer == nil {
+				r.referer = value // Of several the first is logged, as by the complete tier.
 			}
 		case len("if-match"):
 			if is(name, "if-match") {
@@ -111,7 +111,7 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 				if r.close, keepAlive = options(value); !r.close && !keepAlive {
 					return notMine, Connection
 				}
-			} else if is(name, "user-agent") {
+			} else if is(name, "user-agent") && r.userAgent == nil {
 				r.userAgent = value
 			}
 		case len("if-none-match"):

@@ -26,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/connlimit"
 	"ramjet/accelerator/content"
 )
@@ -52,6 +53,9 @@ type Server struct {
 	Limits  Limits
 	Limiter *connlimit.Limiter
 	Log     *slog.Logger
+
+	// AccessLog gets a line for each request that a loop answers; nil for none.
+	AccessLog *accesslog.Log
 
 	view    atomic.Pointer[content.View]
 	loops   []*loop
@@ -158,6 +162,9 @@ func (s *Server) newLoop(listener, cpu int) (*loop, error) {
 		if row.limit != nil {
 			l.limit[state] = int64(row.limit(&s.Limits))
 		}
+	}
+	if s.AccessLog != nil {
+		l.ring = s.AccessLog.NewRing()
 	}
 	l.wheel.next = numSpokes
 	var err error

@@ -145,6 +145,10 @@ func (c *conn) check(b []byte) (good int) {
 // refuse decides what the rest of the connection's input is replaced by.
 func (c *conn) refuse(r Reason) {
 	c.l.Stats.Refused[r].Add(1)
+	if c.l.OnRefused != nil && Reasons[r].unheard() {
+		client, _ := c.RemoteAddr().(*net.TCPAddr)
+		c.l.OnRefused(client.AddrPort(), r)
+	}
 	c.cut.Store(true)
 	c.held = nil
 	switch Reasons[r].ends {

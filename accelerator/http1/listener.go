@@ -44,6 +44,11 @@ type Listener struct {
 	// Log gets a warning when accepting begins to fail. Nil means slog.Default.
 	Log *slog.Logger
 
+	// OnRefused, if it is set, is called for each request that net/http refuses
+	// without a handler hearing of it, because of a Reason with an answer. It is
+	// called while the connection is read, so it must not wait.
+	OnRefused func(client netip.AddrPort, r Reason)
+
 	Stats Stats
 
 	once   sync.Once

@@ -1,5 +1,7 @@
 package http1
 
+import "strconv"
+
 // Reason says why a connection was refused or cut. The zero Reason means that
 // nothing is wrong.
 type Reason uint8
@@ -62,6 +64,12 @@ type ReasonInfo struct {
 	ends ending
 }
 
+// unheard reports whether net/http answers without calling a handler: all that is
+// wrong with a head. A wrong body has a handler by then.
+func (i *ReasonInfo) unheard() bool {
+	return i.ends == ends400 || i.ends == ends431 || i.ends == endsAlone
+}
+
 // Reasons describes each Reason; it is indexed by Reason and must not be changed.
 var Reasons = [NumReasons]ReasonInfo{
 	None:               {"none", "nothing is wrong", "", "", endsByError},
@@ -97,6 +105,12 @@ func (r Reason) String() string {
 		return Reasons[r].Name
 	}
 	return "unknown"
+}
+
+// Status returns the status of the answer, 0 for none.
+func (r Reason) Status() int {
+	status, _ := strconv.Atoi(Reasons[r].Answer)
+	return status
 }
 
 // Error makes a Reason the error that reads and writes of a refused connection return.

@@ -5,6 +5,7 @@
 //	site.go      the way of a request      guard.go    requests refused at the door
 //	answer.go    answers without a farm    page.go     error pages
 //	explain.go   the same, in words       counters.go what became of requests
+//	logged.go    a line of the access log for each request
 package site
 
 import (
@@ -72,11 +73,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forward passes the request on, its body bounded also where its length is not
 // declared. The bound goes around a copy: net/http looks at the body of its own
-// request to see whether the client still waits to be asked for it.
+// request to see whether the client still waits to be asked for it. And it knows
+// net/http's own ResponseWriter alone as one whose connection it can close.
 func (s *Site) forward(w http.ResponseWriter, r *http.Request) {
 	if s.BodyBytes > 0 {
 		bounded := *r
-		bounded.Body = http.MaxBytesReader(w, r.Body, s.BodyBytes)
+		bounded.Body = http.MaxBytesReader(innermost(w), r.Body, s.BodyBytes)
 		r = &bounded
 	}
 	s.Farm.ServeHTTP(w, r)
