@@ -39,6 +39,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{[]string{"-nonsense"}, 2, []string{"-nonsense", "see accelerator -h"}},
 		{[]string{"surplus"}, 2, []string{`unexpected argument "surplus"`}},
+		{[]string{"-explain", ""}, 2, []string{"-explain", "the URL is missing"}},
 		{[]string{"-listen", "7", "-check"}, 2, []string{"-listen: ", "colon"}},
 		{[]string{"-backend", "ftp://a", "-check"}, 2, []string{"-backend: ", "ftp"}},
 		{[]string{"-root", dir + "/none", "-check"}, 2, []string{dir + "/none", "no such file"}},

@@ -55,6 +55,7 @@ func BenchmarkLoad(b *testing.B) {
 	time.Sleep(o.Settle)
 	var store *Store
 	b.Run("first", func(b *testing.B) {
+		store = nil
 		before := heap()
 		for b.Loop() {
 			store = NewStore(o, slog.New(slog.DiscardHandler))

@@ -260,7 +260,7 @@ func LeaseAddress(dir string, ports ...int) (string, io.Closer, error) {
 		}
 		f.Close()
 	}
-	return "", nil, errors.New("no free loopback address between 127.0.0.10 and 127.0.0.249")
+	return "", nil, fmt.Errorf("no loopback address from 127.0.0.10 to 127.0.0.249 has the ports %v free: end what listens there on all addresses", ports)
 }
 
 // free reports whether all ports of the address can be listened on.
