@@ -8,7 +8,7 @@ FIRST   = ./appliance/vmtest/serve
 STORIES = $(addprefix ./appliance/vmtest/,forward unplug update arm64 rpi)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check stories image vm update bench vuln clean
+.PHONY: help run test check stories image vm update bench microbench vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,7 +40,10 @@ update: ## send this version to a running box: gok update. BOARD=its kind, BOX=i
 	go run ./appliance/image -board $(BOARD) -box $(BOX) -prepare
 	go tool gok --parent_dir build -i ramjet-$(BOARD) update
 
-bench: ## benchmarks of the accelerator
+bench: ## compare with nginx, H2O and others: a quarter of an hour on a quiet machine; writes accelerator/bench/RESULTS.md
+	go run ./accelerator/bench
+
+microbench: ## the benchmarks of single functions
 	go test -run '^$$' -bench . ./accelerator/...
 
 vuln: ## look for known vulnerabilities; needs the network

@@ -24,6 +24,8 @@ var arrows = map[string][]string{
 	"ramjet/accelerator/http1":     {"ramjet/accelerator/connlimit"},
 	"ramjet/accelerator/site":      {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
 	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend"},
+	// The benchmark sees the accelerator as a client does, and imports nothing of it.
+	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 
 	"ramjet/appliance":       {"ramjet/appliance/partition"},
 	"ramjet/appliance/image": {"ramjet/appliance/image/instance"},

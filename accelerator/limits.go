@@ -13,11 +13,15 @@ import (
 const reservedFiles = 256
 
 // raiseFileLimit allows the process the descriptors that its settings ask for:
-// two for each connection (the client's and the backend's), the files kept open.
-// Where the limit cannot be raised it lowers the settings to what fits, and says
-// so in the note.
+// one for each connection, another where it may be forwarded, the files kept
+// open. Where the limit cannot be raised it lowers the settings to what fits, and
+// says so in the note.
 func raiseFileLimit(c *config.Config) (note string, err error) {
-	wanted := uint64(2*c.Limits.Connections + c.Content.OpenFiles + reservedFiles)
+	each := 1
+	if len(c.Backends) > 0 {
+		each = 2
+	}
+	wanted := uint64(each*c.Limits.Connections + c.Content.OpenFiles + reservedFiles)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return "", fmt.Errorf("getrlimit: %w", err)
@@ -38,7 +42,7 @@ func raiseFileLimit(c *config.Config) (note string, err error) {
 	}
 	usable := max(int(limit.Cur)-reservedFiles, 32)
 	c.Content.OpenFiles = min(c.Content.OpenFiles, usable/4)
-	c.Limits.Connections = min(c.Limits.Connections, usable*3/8)
+	c.Limits.Connections = min(c.Limits.Connections, (usable-c.Content.OpenFiles)/each)
 	return fmt.Sprintf("only %d files may be open, the settings ask for %d: going on with %d connections and %d open files",
 		limit.Cur, wanted, c.Limits.Connections, c.Content.OpenFiles), nil
 }

@@ -63,6 +63,13 @@ func TestServe(t *testing.T) {
 			t.Errorf("a page that does not exist: status %d, want 404", missing.Status)
 		}
 	})
+	t.Run("every file, without the event loops", func(t *testing.T) {
+		slow := vmtest.ContentDisk(t, root, map[string]string{"ramjet.json": `{"eventloop": {"disabled": true}}`})
+		box := vmtest.Boot(t, vmtest.Config{Content: slow, Alone: true})
+		box.WaitUp(vmtest.URLPath(home))
+		everyFile(t, box, files)
+		everyLink(t, box, links)
+	})
 	t.Run("no clock", func(t *testing.T) {
 		box := vmtest.Boot(t, vmtest.Config{Content: disk, Clock: "base=1970-01-01", Alone: true})
 		up := box.WaitUp(vmtest.URLPath(home))

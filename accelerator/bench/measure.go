@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"ramjet/accelerator/bench/load"
+	"ramjet/accelerator/bench/peer"
+)
+
+// plan is how long is measured.
+type plan struct {
+	rounds      int
+	slice, warm time.Duration
+}
+
+// sample is what came out of one slice.
+type sample struct {
+	figure  float64       // the one that is compared, in the measure's unit
+	cpu     time.Duration // of the server for each answer
+	rate    float64       // answers per second
+	busy    float64       // cores that the server used
+	latency *hdrhistogram.Histogram
+}
+
+// measure is a kind of figure, and how to get it.
+type measure struct {
+	what string // the figure
+	unit string
+	// prepare, if any, comes before the rounds and may look at all subjects.
+	prepare func(context.Context, *lab, []*running) error
+	take    func(context.Context, *lab, *running) (sample, error)
+}
+
+// cost is the server's CPU time for a request: what a request takes away from
+// all others, however fast the client is.
+var cost = measure{what: "CPU per request", unit: "µs", take: takeCost}
+
+func takeCost(ctx context.Context, l *lab, r *running) (sample, error) {
+	s, err := run(ctx, l, r)
+	s.figure = float64(s.cpu) / float64(time.Microsecond)
+	return s, err
+}
+
+// run gives a subject its load for one slice.
+func run(ctx context.Context, l *lab, r *running) (sample, error) {
+	if err := peer.Move(l.cores.client(r.loops)...); err != nil {
+		return sample{}, err
+	}
+	g, err := load.Open(r.shape)
+	if err != nil {
+		return sample{}, err
+	}
+	defer g.Close()
+	if _, err := g.Run(ctx, l.plan.warm, nil); err != nil {
+		return sample{}, err
+	}
+	s := sample{latency: load.NewLatency()}
+	before, err := r.process.CPU()
+	if err != nil {
+		return s, err
+	}
+	began := time.Now()
+	answers, err := g.Run(ctx, l.plan.slice, s.latency)
+	if err != nil {
+		return s, err
+	}
+	took := time.Since(began)
+	after, err := r.process.CPU()
+	if err != nil {
+		return s, err
+	}
+	s.cpu = (after - before) / time.Duration(max(answers, 1))
+	s.rate = float64(answers) / took.Seconds()
+	s.busy = float64(after-before) / float64(took)
+	return s, nil
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// writeTable prints the results for a terminal.
+func writeTable(out io.Writer, outcomes []outcome) {
+	for _, o := range outcomes {
+		fmt.Fprintf(out, "\n%s: %s, %s\n", o.title, o.measure.what, o.measure.unit)
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(w, "\t%s\tspread\t× nginx\trequests/s\tbusy\tp50\tp99\tp99.9\t\n", o.measure.unit)
+		for i := range o.columns {
+			c := &o.columns[i]
+			if c.err != nil {
+				fmt.Fprintf(w, "%s\tfailed\t\t\t\t\t\t\t\t\n", c.name)
+				continue
+			}
+			r := c.summary()
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%s\t%s\t%s\t\n", c.name, number(r.figure), r.spread(), number(o.ratio(c.name, nginx)),
+				r.rate, 100*r.busy, r.p50, r.p99, r.p999)
+		}
+		w.Flush()
+		for _, v := range o.verdicts() {
+			fmt.Fprintf(out, "  %-12s %s: %s\n", v.word(), v.condition(o.measure.unit), number(v.measured))
+		}
+		for _, c := range o.columns {
+			if c.err != nil {
+				fmt.Fprintf(out, "  failed       %v\n", c.err)
+			}
+		}
+	}
+}
