@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"bytes"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -156,7 +157,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 
 // trifle tells whether b is too little to be taken for a request, as net/http has
 // it: nothing but empty lines, or behind an answer fewer than four bytes of a
-// method. A client that ends there is owed no 400.
+// request line. A client that ends there is owed no 400.
 func (c *conn) trifle(b []byte) bool {
 	for range maxBlank / len("\r\n") {
 		if begins(b, "\r\n") {
@@ -166,13 +167,21 @@ func (c *conn) trifle(b []byte) bool {
 	if len(b) > 3 || len(b) > 0 && !c.served {
 		return false
 	}
-	for _, c := range b {
+	method, target, _ := bytes.Cut(b, space)
+	for _, c := range method {
 		if class[c]&tokenByte == 0 {
 			return false
 		}
 	}
-	return true
+	for _, c := range target {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return len(method) > 0 || len(b) == 0
 }
+
+var space = []byte{' '}
 
 // stopped is for a flush that did not send all: c is gone, or has output.
 func (l *loop) stopped(c *conn, rest []byte) {
