@@ -5,6 +5,7 @@ import (
 
 	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/content"
+	"ramjet/accelerator/eventloop"
 )
 
 // status is the answer to GET /status.
@@ -19,6 +20,7 @@ type status struct {
 
 	Content  contentStatus   `json:"content"`
 	Backends []backendStatus `json:"backends"`
+	Loops    []loopStatus    `json:"loops"` // empty: they are disabled
 
 	AccessLog *logStatus `json:"access_log,omitempty"` // nil: off
 }
@@ -50,6 +52,14 @@ type logStatus struct {
 	Dropped uint64 `json:"dropped"`
 }
 
+type loopStatus struct {
+	Connections int64  `json:"connections"` // that stay
+	Accepted    uint64 `json:"accepted"`
+	Requests    uint64 `json:"requests"`
+	Bytes       uint64 `json:"bytes"`
+	HandedOff   uint64 `json:"handed_off"`
+}
+
 func (s *server) status() any {
 	now, snapshot := s.live.Load(), s.store.Snapshot()
 	answer := status{
@@ -60,7 +70,16 @@ func (s *server) status() any {
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
 			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Skipped: snapshot.Skipped,
 		},
-		Backends: []backendStatus{},
+		Backends: []backendStatus{}, Loops: []loopStatus{},
+	}
+	if s.loops != nil {
+		for i := range s.loops.Loops {
+			answer.Loops = append(answer.Loops, loopStatus{
+				Connections: s.loops.Kept(i), Accepted: s.loops.CountOf(i, eventloop.Accepted),
+				Requests: s.loops.CountOf(i, eventloop.Requests), Bytes: s.loops.CountOf(i, eventloop.Bytes),
+				HandedOff: s.loops.CountOf(i, eventloop.HandedOff),
+			})
+		}
 	}
 	if now.proxy != nil {
 		for _, b := range now.proxy.Pool.Backends() {

@@ -105,6 +105,9 @@ func (s *Server) Count(c Counter) (sum uint64) {
 // CountOf returns a counter of one loop, 0 to Loops-1.
 func (s *Server) CountOf(loop int, c Counter) uint64 { return s.loops[loop].published[c].Load() }
 
+// Kept returns how many connections a loop has that stay between requests.
+func (s *Server) Kept(loop int) int64 { return s.loops[loop].kept.Load() }
+
 // Handoffs returns the number of requests handed off for a reason.
 func (s *Server) Handoffs(r Reason) (sum uint64) {
 	for _, l := range s.loops {
