@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -76,7 +77,7 @@ func (h *Handoff) Accept() (net.Conn, error) {
 			if err == nil {
 				return c, nil
 			}
-			h.limiter.Release(next.from) // No descriptor to duplicate it into: it is closed.
+			h.limiter.Release(next.from) // It is closed: no descriptor to duplicate it into, or the client has gone.
 		}
 	}
 }
@@ -89,8 +90,14 @@ func (n handed) conn() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.RemoteAddr() == nil { // The kernel forgets the peer of a connection that was reset meanwhile.
+		c.Close()
+		return nil, errGone
+	}
 	return &Conn{TCPConn: c.(*net.TCPConn), unread: n.unread}, nil
 }
+
+var errGone = errors.New("the client has gone")
 
 // empty closes what nobody will take any more.
 func (h *Handoff) empty() {
