@@ -22,6 +22,7 @@ type conn struct {
 	roomy   bool // watched for room to send as well
 	more    bool // something has arrived since the last recv
 	served  bool // has had an answer
+	settled bool // has the congestion control that it keeps
 	ended   bool // the client has said all: the end of the stream follows what has arrived
 	closing bool // ends when its output is drained
 	warm    bool // the file's next piece has just been found in memory
@@ -35,6 +36,7 @@ type conn struct {
 	before   *conn // on it
 	after    *conn
 
+	sent  int    // bytes of bodies, until the congestion control is settled
 	acked uint64 // when the stall rule last looked
 	since int64  // when that last moved, as clock.now
 

@@ -28,6 +28,7 @@ type loop struct {
 	limit    [gone + 1]int64 // of each state, nanoseconds
 	maxHead  int
 	draining bool
+	goesFar  bool // connections may change their congestion control, see far.go
 
 	deaf    bool  // the listener is not watched
 	hearAt  int64 // when it is watched again, never: when told so
@@ -221,7 +222,7 @@ func (l *loop) add(h handed) *conn {
 		l.slots = append(l.slots, &conn{})
 	}
 	c := l.slots[slot]
-	*c = conn{key: key{slot, c.generation + 1}, fd: int32(h.fd), from: h.from, spoke: -1}
+	*c = conn{key: key{slot, c.generation + 1}, fd: int32(h.fd), from: h.from, spoke: -1, settled: !l.goesFar}
 	l.open++
 	l.enter(c, inHead)
 	return c

@@ -246,6 +246,9 @@ func (l *loop) answer(c *conn, r *request) (step, Reason) {
 		return proceed, none
 	}
 	l.tally.counters[MemoryBytes] += uint64(len(body))
+	if c.sent += len(body); c.sent >= muchAtOnce && !c.settled {
+		l.goFar(c)
+	}
 	l.batch.body(body)
 	if len(body) <= copyAtMost {
 		l.note(c, r, 200, int64(len(body)))
@@ -310,6 +313,9 @@ func (l *loop) answerFile(c *conn, r *request, form *form) step {
 		return retry
 	}
 	c.warm = true
+	if form.Size >= muchAtOnce && !c.settled {
+		l.goFar(c)
+	}
 	l.head(r, status200, form.OK)
 	l.tally.counters[OK]++
 	sent := l.flush(c, unix.MSG_MORE)

@@ -10,7 +10,7 @@
 //	file.go     bodies from files      handoff.go   to the complete tier
 //	wheel.go    deadlines              clock.go     time and Date
 //	inbox.go    news from outside      counters.go  what is counted
-//	syscall.go  every system call
+//	far.go      clients far away       syscall.go   every system call
 package eventloop
 
 import (
@@ -155,7 +155,8 @@ func (s *Server) listen(address string) (net.Addr, int, error) {
 func (s *Server) newLoop(listener, cpu int) (*loop, error) {
 	l := &loop{
 		server: s, cpu: cpu, listener: listener, epoll: -1, bell: -1, reserve: newReserve(),
-		clock: newClock(), batch: newBatch(),
+		goesFar: beginNear(listener),
+		clock:   newClock(), batch: newBatch(),
 		in: make([]byte, readBuffer), maxHead: min(s.Limits.HeadBytes, headBuffer),
 	}
 	for state, row := range states {

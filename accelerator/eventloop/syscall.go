@@ -137,6 +137,20 @@ func acknowledged(fd int) uint64 {
 	return info.Bytes_acked
 }
 
+// roundTrip returns the shortest round trip to the client that the kernel has measured.
+func roundTrip(fd int) time.Duration {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return time.Hour
+	}
+	return time.Duration(info.Min_rtt) * time.Microsecond
+}
+
+// setControl sets the congestion control, tcp(7) TCP_CONGESTION, if the kernel has it.
+func setControl(fd int, name string) bool {
+	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name) == nil
+}
+
 // ring wakes a loop that waits, by its eventfd(2).
 func ring(fd int) {
 	one := [8]byte{}
