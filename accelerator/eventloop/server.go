@@ -135,6 +135,7 @@ func (s *Server) listen(address string) (net.Addr, int, error) {
 		return errors.Join(err, failed)
 	}
 	config := net.ListenConfig{Control: control}
+	config.SetMultipathTCP(false) // Go's default: it costs each connection, and few clients ask for it.
 	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, -1, err
