@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"math"
@@ -9,6 +10,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -53,20 +55,23 @@ func drawCharts(dir string, outcomes []outcome) ([]chart, error) {
 	return charts, nil
 }
 
+// save writes a plot as SVG. Its text is text, in a font that the viewer has.
 func save(p *plot.Plot, name string) error {
 	p.Title.Padding = vg.Points(8)
 	p.Legend.Top = true
+	for _, style := range []*text.Style{
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
+		style.Font.Variant = "Sans"
+	}
 	canvas := vgsvg.New(vg.Points(680), vg.Points(300))
 	p.Draw(draw.New(canvas))
-	f, err := os.Create(name)
-	if err != nil {
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
 		return err
 	}
-	if _, err := canvas.WriteTo(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif"))
+	return os.WriteFile(name, svg, 0o644)
 }
 
 // drawCosts draws bars for the cases that everyone has served. nginx is a line,
@@ -133,7 +138,7 @@ func labelBars(p *plot.Plot, values plotter.Values, offset vg.Length) error {
 	}
 	for i := range labels.TextStyle {
 		labels.TextStyle[i].XAlign = draw.XCenter
-		labels.TextStyle[i].Font.Size = vg.Points(8)
+		labels.TextStyle[i].Font.Size, labels.TextStyle[i].Font.Variant = vg.Points(8), "Sans"
 	}
 	labels.Offset = vg.Point{X: offset, Y: vg.Points(2)}
 	p.Add(labels)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ramjet/accelerator/bench/load"
+	"ramjet/accelerator/bench/peer"
 )
 
 // outcome is what a benchmark has found out.
@@ -30,6 +31,9 @@ func (l *lab) carryOut(ctx context.Context, b benchmark, say progress) (outcome,
 	o := outcome{benchmark: b}
 	var servers []*running
 	defer func() {
+		if err := peer.Move(l.cores...); err != nil { // The measures have moved to the client's core.
+			say("%v", err)
+		}
 		for _, r := range servers {
 			if r != nil {
 				r.stop()

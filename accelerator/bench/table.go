@@ -23,8 +23,10 @@ func writeTable(out io.Writer, outcomes []outcome) {
 				r.Rate, r.Percent, r.P50, r.P99, r.P999)
 		}
 		w.Flush()
+		told := map[error]bool{} // One reason may be everybody's.
 		for _, c := range o.columns {
-			if c.err != nil {
+			if c.err != nil && !told[c.err] {
+				told[c.err] = true
 				fmt.Fprintf(out, "  failed: %v\n", c.err)
 			}
 		}
