@@ -1,12 +1,17 @@
 package main
 
-import "ramjet/accelerator/bench/fileset"
+import (
+	"slices"
+
+	"ramjet/accelerator/bench/fileset"
+)
 
 // benchmark is a row of the result: a load, the subjects that get it in turn,
 // and what is to come out.
 type benchmark struct {
 	name  string // for -cases
 	title string // for people
+	brief string // for the chart, if the title is too long for it
 	note  string // what the title does not say, or empty
 
 	requests    []request
@@ -18,6 +23,14 @@ type benchmark struct {
 	measure  measure
 	subjects []subject
 	targets  []target
+}
+
+// short is the title for where there is little room.
+func (b *benchmark) short() string {
+	if b.brief != "" {
+		return b.brief
+	}
+	return b.title
 }
 
 // target is a promise: subject's figure is at most so many times that of
@@ -53,6 +66,11 @@ func file(path string) []request { return []request{{path: path}} }
 
 // benchmarks is all that is measured, with the targets.
 func benchmarks() []benchmark {
+	return slices.Concat(requestCosts(), variantCosts(), behaviours())
+}
+
+// requestCosts are the kinds of requests, from everyone.
+func requestCosts() []benchmark {
 	var mix []request
 	for _, f := range fileset.Mix() {
 		mix = append(mix, request{path: f.Path})
@@ -69,7 +87,7 @@ func benchmarks() []benchmark {
 			targets: []target{{ramjet, nginx, 0.73}},
 		},
 		{
-			name: "mix", title: "SPECweb mix", note: "720 files of 0.1 to 900 KB, mean answer 14.7 KB",
+			name: "mix", title: "SPECweb mix", brief: "mix", note: "720 files of 0.1 to 900 KB, mean answer 14.7 KB",
 			requests: mix, order: fileset.MixOrder(1 << 16), connections: 64,
 			measure: cost, subjects: everyone(false),
 			targets: []target{{ramjet, nginx, 0.77}, {ramjet, h2o, 0.65}},
@@ -85,18 +103,18 @@ func benchmarks() []benchmark {
 			targets: []target{{ramjet, nginx, 0.40}, {ramjet, h2o, 0.60}},
 		},
 		{
-			name: "pipelined", title: "1 KB, 16 pipelined", requests: file(fileset.KB1), connections: 64, depth: 16,
+			name: "pipelined", title: "1 KB, 16 pipelined", brief: "pipelined", requests: file(fileset.KB1), connections: 64, depth: 16,
 			measure: cost, subjects: everyone(true),
 			targets: []target{{ramjet, nginx, 0.12}},
 		},
 		{
-			name: "newconn", title: "1 KB, new connection each",
+			name: "newconn", title: "1 KB, new connection each", brief: "new conn.",
 			requests: []request{{path: fileset.KB1, closes: true}}, connections: 64, closes: true,
 			measure: cost, subjects: everyone(true),
 			targets: []target{{ramjet, nginx, 0.80}, {ramjet, h2o, 0.95}},
 		},
 		{
-			name: "304", title: "304 Not Modified", note: "If-None-Match with the ETag of the 1 KB file",
+			name: "304", title: "304 Not Modified", brief: "304", note: "If-None-Match with the ETag of the 1 KB file",
 			requests: []request{{path: fileset.KB1, conditional: true}}, connections: 64,
 			measure: cost, subjects: everyone(true),
 			targets: []target{{ramjet, nginx, 0.65}},

@@ -58,13 +58,17 @@ func (o *outcome) column(name string) *column {
 	return nil
 }
 
-// figure is the median of a subject's figures, NaN without any.
+// figure is the median of a subject's figures, or the worst one; NaN without
+// any.
 func (o *outcome) figure(name string) float64 {
 	c := o.column(name)
 	if c == nil {
 		return math.NaN()
 	}
-	return c.median(func(s sample) float64 { return s.figure })
+	if o.measure.worst {
+		return c.summary().Most
+	}
+	return c.summary().Figure
 }
 
 // ratio is the median of the ratios in each round: what disturbs the machine for

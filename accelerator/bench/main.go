@@ -14,7 +14,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -40,6 +42,7 @@ type options struct {
 	ramjet  string
 	out     string
 	install bool
+	part    bool // something is left out
 }
 
 func parse(args []string, stderr io.Writer) (*options, error) {
@@ -51,10 +54,12 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		f.PrintDefaults()
 	}
 	f.Func("cases", "only the benchmarks whose names match this `REGEXP`: "+strings.Join(names(), ", "), func(s string) (err error) {
+		o.part = true
 		o.cases, err = regexp.Compile(s)
 		return err
 	})
 	f.Func("servers", "only these, a comma-separated `LIST` of ramjet, net/http, nginx, h2o, lighttpd, C floor", func(s string) error {
+		o.part = true
 		o.servers = strings.Split(s, ",")
 		return nil
 	})
@@ -115,5 +120,24 @@ func bench(ctx context.Context, o *options) error {
 		outcomes = append(outcomes, outcome)
 		writeTable(os.Stdout, outcomes[len(outcomes)-1:])
 	}
-	return nil
+	writeTargets(os.Stdout, outcomes)
+	dir, err := o.outDir()
+	if err != nil || dir == "" {
+		return err
+	}
+	fmt.Printf("\nwriting RESULTS.md and charts into %s\n", dir)
+	return l.writeResults(dir, outcomes)
+}
+
+// outDir is where to write results. Those of a part of the benchmark do not
+// replace those of the whole.
+func (o *options) outDir() (string, error) {
+	if o.out != "" || o.part {
+		return o.out, nil
+	}
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "ramjet").Output()
+	if err != nil {
+		return "", fmt.Errorf("go list: %w; say with -out where to write the results", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(module)), "accelerator", "bench"), nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 
 	"ramjet/accelerator/bench/load"
 	"ramjet/accelerator/bench/peer"
@@ -22,13 +24,15 @@ type sample struct {
 	cpu     time.Duration // of the server for each answer
 	rate    float64       // answers per second
 	busy    float64       // cores that the server used
+	client  float64       // the part of its core that the client had; 0: they shared
 	latency *hdrhistogram.Histogram
 }
 
 // measure is a kind of figure, and how to get it.
 type measure struct {
-	what string // the figure
-	unit string
+	what  string // the figure
+	unit  string
+	worst bool // the worst round counts, not the median
 	// prepare, if any, comes before the rounds and may look at all subjects.
 	prepare func(context.Context, *lab, []*running) error
 	take    func(context.Context, *lab, *running) (sample, error)
@@ -54,11 +58,19 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 		return sample{}, err
 	}
 	defer g.Close()
-	if _, err := g.Run(ctx, l.plan.warm, nil); err != nil {
+	warm, err := g.Run(ctx, l.plan.warm, nil)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := r.process.Recount(); err != nil {
 		return sample{}, err
 	}
 	s := sample{latency: load.NewLatency()}
 	before, err := r.process.CPU()
+	if err != nil {
+		return s, err
+	}
+	own, err := ownCPU()
 	if err != nil {
 		return s, err
 	}
@@ -68,6 +80,7 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 		return s, err
 	}
 	took := time.Since(began)
+	r.answers += warm + answers
 	after, err := r.process.CPU()
 	if err != nil {
 		return s, err
@@ -75,5 +88,21 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 	s.cpu = (after - before) / time.Duration(max(answers, 1))
 	s.rate = float64(answers) / took.Seconds()
 	s.busy = float64(after-before) / float64(took)
+	if answers == 0 {
+		return s, fmt.Errorf("no answer in %v; the machine is too busy with other things", took.Round(time.Millisecond))
+	}
+	if r.loops < len(l.cores) {
+		now, err := ownCPU()
+		s.client = float64(now-own) / float64(took)
+		return s, err
+	}
 	return s, nil
+}
+
+// ownCPU is the CPU time that this program has used. It should use all of its
+// core, for the client never sleeps.
+func ownCPU() (time.Duration, error) {
+	var t unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
+	return time.Duration(t.Nano()), err
 }

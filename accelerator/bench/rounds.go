@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ramjet/accelerator/bench/load"
+	"ramjet/accelerator/bench/peer"
 )
 
 // outcome is what a benchmark has found out.
@@ -30,6 +31,9 @@ func (l *lab) carryOut(ctx context.Context, b benchmark, say progress) (outcome,
 	o := outcome{benchmark: b}
 	var servers []*running
 	defer func() {
+		if err := peer.Move(l.cores...); err != nil { // The measures have moved to the client's core.
+			say("%v", err)
+		}
 		for _, r := range servers {
 			if r != nil {
 				r.stop()
@@ -53,8 +57,11 @@ func (l *lab) carryOut(ctx context.Context, b benchmark, say progress) (outcome,
 		o.columns = append(o.columns, column{subject: s, err: err})
 	}
 	if b.measure.prepare != nil {
-		if err := b.measure.prepare(ctx, l, present(servers)); err != nil {
-			return o, fmt.Errorf("%s: %w", b.title, err)
+		say("%s: preparing", b.title)
+		if err := b.measure.prepare(ctx, l, present(servers)); ctx.Err() != nil {
+			return o, ctx.Err()
+		} else if err != nil {
+			o.fail(err)
 		}
 	}
 	for round := range l.plan.rounds {
@@ -73,11 +80,20 @@ func (l *lab) carryOut(ctx context.Context, b benchmark, say progress) (outcome,
 				continue
 			}
 			c.samples = append(c.samples, s)
-			say("%s: round %d of %d, %s %.2f %s, %.0f requests/s, %.0f%% busy", b.title, round+1, l.plan.rounds,
-				c.name, s.figure, b.measure.unit, s.rate, 100*s.busy)
+			say("%s: round %d of %d, %s %s %s, %.0f requests/s", b.title, round+1, l.plan.rounds, c.name, number(s.figure), b.measure.unit, s.rate)
 		}
 	}
+	o.checkLogs(servers)
 	return o, nil
+}
+
+// fail is for what concerns all of a benchmark's subjects.
+func (o *outcome) fail(err error) {
+	for i := range o.columns {
+		if o.columns[i].err == nil {
+			o.columns[i].err = err
+		}
+	}
 }
 
 // present leaves out the servers that did not start.

@@ -36,6 +36,8 @@ type running struct {
 	process *peer.Process
 	shape   load.Shape
 	answer  *load.Answer // to the first request
+	answers int64        // that it has given under load
+	memory  int64        // that it had before, in bytes
 }
 
 // usable says whether there is such a server here.
@@ -46,7 +48,7 @@ func (l *lab) usable(s subject) bool {
 	if l.programs[s.server] == nil {
 		return false
 	}
-	if (s.server == netHTTP || s.loops > 1) && !l.knows["eventloop"] {
+	if !l.knows["eventloop"] && (s.server == netHTTP || s.server == ramjet && s.loops > 1) {
 		return false // Ramjet is net/http, then.
 	}
 	return !s.log || s.server != ramjet || l.knows["access_log"]

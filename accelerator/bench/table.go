@@ -19,17 +19,31 @@ func writeTable(out io.Writer, outcomes []outcome) {
 				continue
 			}
 			r := c.summary()
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%s\t%s\t%s\t\n", c.name, number(r.figure), r.spread(), number(o.ratio(c.name, nginx)),
-				r.rate, 100*r.busy, r.p50, r.p99, r.p999)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%s\t%s\t%s\t\n", c.name, number(r.Figure), r.Spread(), number(o.ratio(c.name, nginx)),
+				r.Rate, r.Percent, r.P50, r.P99, r.P999)
 		}
 		w.Flush()
-		for _, v := range o.verdicts() {
-			fmt.Fprintf(out, "  %-12s %s: %s\n", v.word(), v.condition(o.measure.unit), number(v.measured))
-		}
+		told := map[error]bool{} // One reason may be everybody's.
 		for _, c := range o.columns {
-			if c.err != nil {
-				fmt.Fprintf(out, "  failed       %v\n", c.err)
+			if c.err != nil && !told[c.err] {
+				told[c.err] = true
+				fmt.Fprintf(out, "  failed: %v\n", c.err)
 			}
 		}
+	}
+}
+
+// writeTargets prints what became of the targets.
+func writeTargets(out io.Writer, outcomes []outcome) {
+	fmt.Fprintln(out, "\nTargets")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, o := range outcomes {
+		for _, v := range o.verdicts() {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", o.title, v.condition(o.measure.unit), number(v.measured), v.word())
+		}
+	}
+	w.Flush()
+	if text := disturbance(outcomes); text != "" {
+		fmt.Fprintf(out, "\n%s\n", text)
 	}
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// chart is an SVG file, and what it shows, for those who do not see it.
+type chart struct{ File, Alt string }
+
+// Colours that people see apart whatever kinds of light they see (Okabe and
+// Ito); nothing is told by colour alone.
+var colours = map[string]color.Color{
+	ramjet:   color.RGBA{0xd5, 0x5e, 0x00, 0xff},
+	nginx:    color.RGBA{0x00, 0x72, 0xb2, 0xff},
+	h2o:      color.RGBA{0x56, 0xb4, 0xe9, 0xff},
+	lighttpd: color.RGBA{0xcc, 0x79, 0xa7, 0xff},
+	floor:    color.RGBA{0x99, 0x99, 0x99, 0xff},
+}
+
+// drawCharts draws what there is to draw.
+func drawCharts(dir string, outcomes []outcome) ([]chart, error) {
+	var charts []chart
+	for _, c := range []struct {
+		chart
+		draw func([]outcome) (*plot.Plot, error)
+	}{
+		{chart{"cost.svg", "CPU time per request, as a multiple of nginx's"}, drawCosts},
+		{chart{"latency.svg", "Latency under the same load, by percentile"}, drawLatency},
+	} {
+		p, err := c.draw(outcomes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.File, err)
+		}
+		if p == nil {
+			continue
+		}
+		p.Title.Text = c.Alt
+		if err := save(p, filepath.Join(dir, c.File)); err != nil {
+			return nil, err
+		}
+		charts = append(charts, c.chart)
+	}
+	return charts, nil
+}
+
+// save writes a plot as SVG. Its text is text, in a font that the viewer has.
+func save(p *plot.Plot, name string) error {
+	p.Title.Padding = vg.Points(8)
+	p.Legend.Top = true
+	for _, style := range []*text.Style{
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
+		style.Font.Variant = "Sans"
+	}
+	canvas := vgsvg.New(vg.Points(680), vg.Points(300))
+	p.Draw(draw.New(canvas))
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif"))
+	return os.WriteFile(name, svg, 0o644)
+}
+
+// drawCosts draws bars for the cases that everyone has served. nginx is a line,
+// for it is 1 in all of them.
+func drawCosts(outcomes []outcome) (*plot.Plot, error) {
+	var cases []*outcome
+	for i := range outcomes {
+		if o := &outcomes[i]; o.measure.what == cost.what && o.column(ramjet) != nil && o.column(nginx) != nil && o.column(h2o) != nil {
+			cases = append(cases, o)
+		}
+	}
+	if len(cases) == 0 {
+		return nil, nil
+	}
+	p := plot.New()
+	p.Y.Min, p.Y.Label.Text = 0, "× nginx"
+	const width = 11
+	for k, name := range []string{ramjet, h2o, lighttpd, floor} {
+		var ratios plotter.Values
+		for _, o := range cases {
+			ratio := o.ratio(name, nginx)
+			if math.IsNaN(ratio) {
+				ratio = 0 // No bar.
+			}
+			ratios = append(ratios, ratio)
+		}
+		bars, err := plotter.NewBarChart(ratios, vg.Points(width))
+		if err != nil {
+			return nil, err
+		}
+		bars.Color, bars.LineStyle.Width = colours[name], 0
+		bars.Offset = vg.Points(width * (float64(k) - 1.5))
+		p.Add(bars)
+		p.Legend.Add(name, bars)
+		if name == ramjet {
+			if err := labelBars(p, ratios, bars.Offset); err != nil {
+				return nil, err
+			}
+		}
+	}
+	one := plotter.NewFunction(func(float64) float64 { return 1 })
+	one.Color, one.Width, one.Dashes = colours[nginx], vg.Points(1.5), []vg.Length{vg.Points(5), vg.Points(3)}
+	p.Add(one)
+	p.Legend.Add(nginx, one)
+	var titles []string
+	for _, o := range cases {
+		titles = append(titles, o.short())
+	}
+	p.NominalX(titles...)
+	p.X.Min, p.X.Max = -0.5, float64(len(cases))+0.6 // Room for the legend.
+	return p, nil
+}
+
+// labelBars writes the numbers above bars.
+func labelBars(p *plot.Plot, values plotter.Values, offset vg.Length) error {
+	var points plotter.XYLabels
+	for i, v := range values {
+		points.XYs = append(points.XYs, plotter.XY{X: float64(i), Y: v})
+		points.Labels = append(points.Labels, number(v))
+	}
+	labels, err := plotter.NewLabels(points)
+	if err != nil {
+		return err
+	}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].XAlign = draw.XCenter
+		labels.TextStyle[i].Font.Size, labels.TextStyle[i].Font.Variant = vg.Points(8), "Sans"
+	}
+	labels.Offset = vg.Point{X: offset, Y: vg.Points(2)}
+	p.Add(labels)
+	return nil
+}

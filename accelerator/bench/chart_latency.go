@@ -1,0 +1,60 @@
+package main
+
+import (
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// percentiles are those of the latency chart.
+var percentiles = []float64{50, 75, 90, 99, 99.9, 99.99}
+
+// marks tell the servers apart without colour.
+var marks = map[string]draw.GlyphDrawer{
+	ramjet: draw.CircleGlyph{}, nginx: draw.BoxGlyph{}, h2o: draw.TriangleGlyph{}, lighttpd: draw.CrossGlyph{},
+}
+
+// drawLatency draws a line for each server under the same load.
+func drawLatency(outcomes []outcome) (*plot.Plot, error) {
+	var o *outcome
+	for i := range outcomes {
+		if outcomes[i].measure.what == tail.what {
+			o = &outcomes[i]
+		}
+	}
+	if o == nil || o.column(ramjet) == nil {
+		return nil, nil
+	}
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = "percent of the requests were answered", "within µs"
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	for _, name := range []string{ramjet, nginx, h2o, lighttpd} {
+		c := o.column(name)
+		if c == nil {
+			continue
+		}
+		all := c.latencies()
+		var points plotter.XYs
+		for i, percent := range percentiles {
+			points = append(points, plotter.XY{X: float64(i), Y: float64(all.ValueAtPercentile(percent)) / 1000})
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return nil, err
+		}
+		line.Color, line.Width = colours[name], vg.Points(1.5)
+		dots.Color, dots.Shape, dots.Radius = colours[name], marks[name], vg.Points(4)
+		p.Add(line, dots)
+		p.Legend.Add(name, line, dots)
+	}
+	p.Legend.Left = true
+	var names []string
+	for _, percent := range percentiles {
+		names = append(names, strconv.FormatFloat(percent, 'f', -1, 64))
+	}
+	p.NominalX(names...)
+	return p, nil
+}
