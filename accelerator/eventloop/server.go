@@ -127,7 +127,7 @@ func (s *Server) listen(address string) (net.Addr, int, error) {
 		var failed error
 		err := raw.Control(func(fd uintptr) {
 			failed = errors.Join(
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, min(s.Loops-1, 1)), // Not for one alone.
 				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
 				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept),
 			)
