@@ -68,7 +68,7 @@ func TestVerdicts(t *testing.T) {
 	// The second round was slow for all: no ratio shows it. The worst round of the balance counts.
 	want := []string{
 		"1k: ramjet ≤ 0.65 × nginx: 0.60 met", "1k: ramjet ≤ 0.85 × h2o: 0.75 met", "1k: ramjet ≤ 1.08 × C floor: 1.02 met",
-		"10k: ramjet ≤ 0.73 × nginx: 0.80 missed", "tail: ramjet ≤ 1.00 × nginx: 0.77 met", "balance4: ramjet ≤ 1.20 ×: 2.00 missed",
+		"10k: ramjet ≤ 0.73 × nginx: 0.80 missed", "tail: ramjet ≤ 1.00 × nginx: 0.77 met", "balance4: ramjet ≤ 1.30 ×: 2.00 missed",
 	}
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("verdicts:\n%s\nwant:\n%s", g, w)
@@ -250,7 +250,7 @@ func TestBench(t *testing.T) {
 		t.Skip("builds and runs servers")
 	}
 	o, err := parse([]string{"-install=false", "-cases", "^(1k|newconn|304|pipelined)$", "-servers", "ramjet,C floor",
-		"-rounds", "1", "-slice", "50ms", "-warm", "20ms", "-out", t.TempDir()}, io.Discard)
+		"-rounds", "1", "-slice", "100ms", "-warm", "20ms", "-out", t.TempDir()}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +270,10 @@ func TestBench(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range outcome.columns {
+			if errors.Is(c.err, errStarved) {
+				t.Log(c.err) // Other tests run at the same time.
+				continue
+			}
 			if c.err != nil || len(c.samples) != 1 || c.samples[0].cpu <= 0 {
 				t.Errorf("%s, %s: %v, %+v", b.name, c.name, c.err, c.samples)
 			}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -58,7 +59,7 @@ func drawCharts(dir string, outcomes []outcome) ([]chart, error) {
 // save writes a plot as SVG. Its text is text, in a font that the viewer has.
 func save(p *plot.Plot, name string) error {
 	p.Title.Padding = vg.Points(8)
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
 	for _, style := range []*text.Style{
 		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
 	} {
@@ -88,6 +89,7 @@ func drawCosts(outcomes []outcome) (*plot.Plot, error) {
 	}
 	p := plot.New()
 	p.Y.Min, p.Y.Label.Text = 0, "× nginx"
+	p.Y.Tick.Marker = plot.TickerFunc(halves)
 	const width = 11
 	for k, name := range []string{ramjet, h2o, lighttpd, floor} {
 		var ratios plotter.Values
@@ -106,11 +108,6 @@ func drawCosts(outcomes []outcome) (*plot.Plot, error) {
 		bars.Offset = vg.Points(width * (float64(k) - 1.5))
 		p.Add(bars)
 		p.Legend.Add(name, bars)
-		if name == ramjet {
-			if err := labelBars(p, ratios, bars.Offset); err != nil {
-				return nil, err
-			}
-		}
 	}
 	one := plotter.NewFunction(func(float64) float64 { return 1 })
 	one.Color, one.Width, one.Dashes = colours[nginx], vg.Points(1.5), []vg.Length{vg.Points(5), vg.Points(3)}
@@ -118,29 +115,19 @@ func drawCosts(outcomes []outcome) (*plot.Plot, error) {
 	p.Legend.Add(nginx, one)
 	var titles []string
 	for _, o := range cases {
-		titles = append(titles, o.short())
+		titles = append(titles, o.short()+"\n"+number(o.ratio(ramjet, nginx)))
 	}
 	p.NominalX(titles...)
+	p.X.Label.Text = "the numbers are " + ramjet + "'s"
 	p.X.Min, p.X.Max = -0.5, float64(len(cases))+0.6 // Room for the legend.
 	return p, nil
 }
 
-// labelBars writes the numbers above bars.
-func labelBars(p *plot.Plot, values plotter.Values, offset vg.Length) error {
-	var points plotter.XYLabels
-	for i, v := range values {
-		points.XYs = append(points.XYs, plotter.XY{X: float64(i), Y: v})
-		points.Labels = append(points.Labels, number(v))
+// halves are marks at 0.5, 1, and so on.
+func halves(least, most float64) []plot.Tick {
+	var ticks []plot.Tick
+	for at := math.Ceil(least*2) / 2; at <= most; at += 0.5 {
+		ticks = append(ticks, plot.Tick{Value: at, Label: strconv.FormatFloat(at, 'f', 1, 64)})
 	}
-	labels, err := plotter.NewLabels(points)
-	if err != nil {
-		return err
-	}
-	for i := range labels.TextStyle {
-		labels.TextStyle[i].XAlign = draw.XCenter
-		labels.TextStyle[i].Font.Size, labels.TextStyle[i].Font.Variant = vg.Points(8), "Sans"
-	}
-	labels.Offset = vg.Point{X: offset, Y: vg.Points(2)}
-	p.Add(labels)
-	return nil
+	return ticks
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -30,7 +31,7 @@ func drawLatency(outcomes []outcome) (*plot.Plot, error) {
 	}
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "percent of the requests were answered", "within µs"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(oneTwoFive)
 	for _, name := range []string{ramjet, nginx, h2o, lighttpd} {
 		c := o.column(name)
 		if c == nil {
@@ -51,10 +52,24 @@ func drawLatency(outcomes []outcome) (*plot.Plot, error) {
 		p.Legend.Add(name, line, dots)
 	}
 	p.Legend.Left = true
+	p.Y.Min, p.Y.Max = math.Pow(10, math.Floor(math.Log10(p.Y.Min))), p.Y.Max*1.5
 	var names []string
 	for _, percent := range percentiles {
 		names = append(names, strconv.FormatFloat(percent, 'f', -1, 64))
 	}
 	p.NominalX(names...)
 	return p, nil
+}
+
+// oneTwoFive are marks that can be read on a logarithmic scale.
+func oneTwoFive(least, most float64) []plot.Tick {
+	var ticks []plot.Tick
+	for decade := math.Pow(10, math.Floor(math.Log10(least))); decade <= most; decade *= 10 {
+		for _, k := range []float64{1, 2, 5} {
+			if at := k * decade; at >= least && at <= most {
+				ticks = append(ticks, plot.Tick{Value: at, Label: strconv.FormatFloat(at, 'f', -1, 64)})
+			}
+		}
+	}
+	return ticks
 }

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil
 	})
 	f.IntVar(&o.plan.rounds, "rounds", 5, "`NUMBER` of slices that each server gets")
-	f.DurationVar(&o.plan.slice, "slice", 2*time.Second, "`TIME` of a slice")
+	f.DurationVar(&o.plan.slice, "slice", 1500*time.Millisecond, "`TIME` of a slice")
 	f.DurationVar(&o.plan.warm, "warm", 300*time.Millisecond, "`TIME` of load before each slice that is not measured")
 	f.StringVar(&o.ramjet, "ramjet", "", "measure this `PROGRAM` instead of building the accelerator")
 	f.StringVar(&o.out, "out", "", "write RESULTS.md and charts into this `DIR` (default: accelerator/bench if nothing is left out)")
@@ -96,7 +97,11 @@ func main() {
 	// Ended by a signal, it ends its servers first.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := bench(ctx, o); err != nil {
+	err = bench(ctx, o)
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted; its servers have ended, and no results were written")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

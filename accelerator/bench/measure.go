@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -48,6 +48,8 @@ func takeCost(ctx context.Context, l *lab, r *running) (sample, error) {
 	return s, err
 }
 
+var errStarved = errors.New("not one answer in a whole slice; the machine is too busy with other things")
+
 // run gives a subject its load for one slice.
 func run(ctx context.Context, l *lab, r *running) (sample, error) {
 	if err := peer.Move(l.cores.client(r.loops)...); err != nil {
@@ -89,7 +91,7 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 	s.rate = float64(answers) / took.Seconds()
 	s.busy = float64(after-before) / float64(took)
 	if answers == 0 {
-		return s, fmt.Errorf("no answer in %v; the machine is too busy with other things", took.Round(time.Millisecond))
+		return s, errStarved
 	}
 	if r.loops < len(l.cores) {
 		now, err := ownCPU()

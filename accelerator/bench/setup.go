@@ -63,6 +63,9 @@ func (l *lab) findPeers(install bool) error {
 			missing = append(missing, kind.Debian)
 		}
 	}
+	if _, err := os.Stat(peer.Brotli); err != nil {
+		missing = append(missing, peer.BrotliDebian)
+	}
 	if _, err := exec.LookPath("gcc"); err != nil {
 		missing = append(missing, "gcc", "libc6-dev")
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"ramjet/accelerator/bench/load"
 	"ramjet/accelerator/bench/peer"
@@ -50,6 +51,11 @@ func (l *lab) usable(s subject) bool {
 	}
 	if !l.knows["eventloop"] && (s.server == netHTTP || s.server == ramjet && s.loops > 1) {
 		return false // Ramjet is net/http, then.
+	}
+	if s.server == nginx && len(s.requests) > 0 && s.requests[0].coding == "br" {
+		if _, err := os.Stat(peer.Brotli); err != nil {
+			return false
+		}
 	}
 	return !s.log || s.server != ramjet || l.knows["access_log"]
 }

@@ -26,10 +26,11 @@ func variantCosts() []benchmark {
 			subjects: []subject{
 				coded("ramjet br", ramjet, fileset.Text, "br, gzip", "br"), coded("ramjet as br", ramjet, fileset.LikeBr, "br, gzip", ""),
 				coded("ramjet gzip", ramjet, fileset.Text, "gzip", "gzip"), coded("ramjet as gzip", ramjet, fileset.LikeGz, "gzip", ""),
+				coded("nginx br", nginx, fileset.Text, "br, gzip", "br"), coded("nginx as br", nginx, fileset.LikeBr, "br, gzip", ""),
 				coded("nginx gzip", nginx, fileset.Text, "gzip", "gzip"), coded("nginx as gzip", nginx, fileset.LikeGz, "gzip", ""),
 			},
 			targets: []target{
-				{"ramjet br", "ramjet as br", 1 + noise}, {"ramjet gzip", "ramjet as gzip", 1 + noise}, {"ramjet gzip", "nginx gzip", 1},
+				{"ramjet br", "ramjet as br", 1 + noise}, {"ramjet gzip", "ramjet as gzip", 1 + noise},
 			},
 		},
 		{
@@ -53,7 +54,9 @@ func coded(name, server, path, accept, coding string) subject {
 func behaviours() []benchmark {
 	some := []subject{{name: ramjet, server: ramjet}, {name: nginx, server: nginx}, {name: h2o, server: h2o}, {name: lighttpd, server: lighttpd}}
 	two := []subject{{name: ramjet, server: ramjet, loops: 2}, {name: nginx, server: nginx, loops: 2}}
-	const evenly = 1.2 // The busier core of two does at most 60 %.
+	// The busier core of two does at most 65 %. With 3 of 4 connections it would do
+	// 75 %; that a wakeup costs more on one core than on the other is within it.
+	const evenly = 1.3
 	return []benchmark{
 		{
 			name: "memory", title: "10,000 idle connections", note: "each has had an answer; resident memory over that before the first one",

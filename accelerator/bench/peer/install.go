@@ -23,15 +23,16 @@ func Install(packages ...string) error {
 		return err
 	}
 	defer undo()
-	for _, command := range [][]string{
-		{"apt-get", "update", "-qq"},
-		append([]string{"apt-get", "install", "-qq", "-y", "--no-install-recommends"}, packages...),
-	} {
-		if out, err := run(prefix, command...); err != nil {
-			return fmt.Errorf("%s %s: %w: %s", command[0], command[1], err, out)
+	if out, err := run(prefix, "apt-get", "update", "-qq"); err != nil {
+		return fmt.Errorf("apt-get update: %w: %s", err, out)
+	}
+	var failed []error // One that is not to be had does not stop the others.
+	for _, name := range packages {
+		if out, err := run(prefix, "apt-get", "install", "-qq", "-y", "--no-install-recommends", name); err != nil {
+			failed = append(failed, fmt.Errorf("apt-get install %s: %w: %s", name, err, out))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // forbidServices keeps a package's installation from starting its service, by

@@ -48,6 +48,13 @@ var (
 	}
 )
 
+// Brotli is nginx's module for siblings in brotli, and BrotliDebian the package
+// that has it.
+const (
+	Brotli       = "/usr/lib/nginx/modules/ngx_http_brotli_static_module.so"
+	BrotliDebian = "libnginx-mod-http-brotli-static"
+)
+
 //go:embed nginx.conf h2o.conf lighttpd.conf ramjet.json
 var configs embed.FS
 
@@ -60,10 +67,10 @@ type Settings struct {
 	Files       int    // how many there are below Root
 	Connections int    // at a time, at most
 
-	Precompressed bool // send .br and .gz siblings
-	Log           bool // a combined access log, into Dir
-	NetHTTP       bool // Ramjet without its event loop
-	Knows         map[string]bool
+	Precompressed bool            // send .br and .gz siblings
+	Log           bool            // a combined access log, into Dir
+	NetHTTP       bool            // Ramjet without its event loop
+	Knows         map[string]bool // what Ramjet's configuration has
 }
 
 // write writes the configuration into s.Dir.
@@ -115,3 +122,14 @@ func (k Kind) At(path string) (*Program, error) {
 
 // OpenFiles is how many files the server must be able to have open.
 func (s Settings) OpenFiles() int { return s.Files + s.Connections + 100 }
+
+// Brotli is the path of nginx's module, or empty if it is not there.
+func (s Settings) Brotli() string {
+	if _, err := os.Stat(Brotli); err != nil || !s.Precompressed {
+		return ""
+	}
+	return Brotli
+}
+
+// AsRoot says whether the servers start as root.
+func (s Settings) AsRoot() bool { return os.Getuid() == 0 }
