@@ -143,7 +143,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 	}
-	if !l.flush(c, 0) {
+	if !l.flush(c, c.last()) {
 		l.stopped(c, b)
 		return nil, false
 	}
@@ -153,6 +153,15 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		return nil, false
 	}
 	return b, true
+}
+
+// last returns the flags to send with: if the connection is closed next, the end
+// of the answer waits for that, and goes out in one packet with the FIN.
+func (c *conn) last() int {
+	if c.closing {
+		return unix.MSG_MORE
+	}
+	return 0
 }
 
 // trifle tells whether b is too little to be taken for a request, as net/http has
@@ -286,7 +295,8 @@ func (l *loop) head(r *request, status string, fields []byte) {
 // flushLarge sends the batch, which ends in a large body: how much of it the
 // client took decides what the log says.
 func (l *loop) flushLarge(c *conn, r *request, size int64) step {
-	if l.flush(c, 0) {
+	c.closing = r.close
+	if l.flush(c, c.last()) {
 		l.note(c, r, 200, size)
 		return proceed
 	}
