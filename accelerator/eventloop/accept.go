@@ -114,7 +114,7 @@ func (s *Server) lighter(l *loop) *loop {
 // give gives a connection that is going to stay to another loop, with the
 // beginning of its next request, and reports whether that took it.
 func (l *loop) give(c *conn, rest []byte, other *loop) bool {
-	h := handed{fd: int(c.fd), from: c.from, unread: append([]byte(nil), rest...)}
+	h := handed{fd: int(c.fd), from: c.from, unread: append([]byte(nil), rest...), served: c.served}
 	other.kept.Add(1)
 	if !other.inbox.post(message{taken: &h}, other.bell) {
 		other.kept.Add(-1)

@@ -40,18 +40,19 @@ type Handoff struct {
 	closed  chan struct{}
 }
 
-// handed is a connection in the queue.
+// handed is a connection on its way: to the complete tier, or to another loop.
 type handed struct {
 	fd     int
 	from   netip.Addr
 	unread []byte
+	served bool // has had an answer
 }
 
 // handOff gives c away, with what has been read and not answered.
 func (l *loop) handOff(c *conn, unread []byte, why Reason) {
 	l.tally.counters[HandedOff]++
 	l.tally.handoffs[why]++
-	h := handed{int(c.fd), c.from, append([]byte(nil), unread...)}
+	h := handed{int(c.fd), c.from, append([]byte(nil), unread...), c.served}
 	if c.watched {
 		watch(l.epoll, unix.EPOLL_CTL_DEL, h.fd, 0, key{})
 	}

@@ -222,7 +222,7 @@ func (l *loop) add(h handed) *conn {
 		l.slots = append(l.slots, &conn{})
 	}
 	c := l.slots[slot]
-	*c = conn{key: key{slot, c.generation + 1}, fd: int32(h.fd), from: h.from, spoke: -1, settled: !l.goesFar}
+	*c = conn{key: key{slot, c.generation + 1}, fd: int32(h.fd), from: h.from, served: h.served, spoke: -1, settled: !l.goesFar}
 	l.open++
 	l.enter(c, inHead)
 	return c
