@@ -9,11 +9,12 @@ import (
 // A request is a head as far as the loop understands it. Its slices point into
 // the bytes that were parsed.
 type request struct {
-	head     bool // the method is HEAD, else GET
-	minor    byte // of the version, HTTP/1.minor
-	close    bool // the connection ends with the answer
-	escaped  bool // the path has %-escapes
-	hasQuery bool
+	head      bool // the method is HEAD, else GET
+	minor     byte // of the version, HTTP/1.minor
+	close     bool // the connection ends with the answer
+	keepAlive bool // the client asked for it to go on
+	escaped   bool // the path has %-escapes
+	hasQuery  bool
 
 	target []byte // as received
 	path   []byte // of target, without the query
@@ -55,7 +56,6 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 	if v != complete {
 		return v, why
 	}
-	keepAlive, connection := false, false
 	for fields := 0; ; fields++ {
 		if len(b)-at < 2 {
 			return needMore, none
@@ -64,7 +64,6 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 			if b[at+1] != '\n' {
 				return notMine, FieldLine
 			}
-			r.size = at + 2
 			break
 		}
 		if fields == maxFields {
@@ -74,78 +73,92 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 		if v != complete {
 			return v, FieldLine
 		}
-		at = next
-		switch len(name) { // Fields of the same length have nothing else in common.
-		case len("host"):
-			if is(name, "host") && !set(&r.host, value) {
-				return notMine, RepeatedField
-			}
-		case len("range"):
-			if is(name, "range") {
-				return notMine, Range
-			}
-		case len("expect"):
-			if is(name, "expect") {
-				return notMine, Expect
-			}
-		case len("upgrade"):
-			if is(name, "upgrade") {
-				return notMine, Upgrade
-			}
-			if is(name, "referer") && r.referer == nil {
-				r.referer = value // Of several the first is logged, as by the complete tier.
-			}
-		case len("if-match"):
-			if is(name, "if-match") {
-				return notMine, Precondition
-			}
-			if is(name, "if-range") {
-				return notMine, Range
-			}
-		case len("connection"):
-			if is(name, "connection") {
-				if connection {
-					return notMine, RepeatedField
-				}
-				connection = true
-				if r.close, keepAlive = options(value); !r.close && !keepAlive {
-					return notMine, Connection
-				}
-			} else if is(name, "user-agent") && r.userAgent == nil {
-				r.userAgent = value
-			}
-		case len("if-none-match"):
-			if is(name, "if-none-match") && !set(&r.ifNoneMatch, value) {
-				return notMine, RepeatedField
-			}
-		case len("content-length"):
-			if is(name, "content-length") {
-				return notMine, Body
-			}
-		case len("accept-encoding"):
-			if is(name, "accept-encoding") && !set(&r.acceptEncoding, value) {
-				return notMine, RepeatedField
-			}
-		case len("if-modified-since"):
-			if is(name, "transfer-encoding") {
-				return notMine, Body
-			}
-			if is(name, "if-modified-since") && !set(&r.ifModifiedSince, value) {
-				return notMine, RepeatedField
-			}
-		case len("if-unmodified-since"):
-			if is(name, "if-unmodified-since") {
-				return notMine, Precondition
-			}
+		if why := r.field(name, value); why != none {
+			return notMine, why
 		}
+		at = next
 	}
 	if r.host == nil && r.minor == 1 || r.host != nil && !plainHost(r.host) {
 		return notMine, Host
 	}
-	if r.minor == 0 && !keepAlive {
+	if r.minor == 0 && !r.keepAlive {
 		r.close = true
 	}
+	r.size = at + len("\r\n")
 	return complete, none
+}
+
+// field takes note of a field that means something for the answer, or says why
+// the request is not ours. No two fields whose names are of the same length have
+// anything to do with each other: the length chooses what to compare with.
+func (r *request) field(name, value []byte) Reason {
+	var to *[]byte
+	switch len(name) {
+	case len("host"):
+		if is(name, "host") {
+			to = &r.host
+		}
+	case len("range"):
+		if is(name, "range") {
+			return Range
+		}
+	case len("expect"):
+		if is(name, "expect") {
+			return Expect
+		}
+	case len("upgrade"):
+		if is(name, "upgrade") {
+			return Upgrade
+		}
+		if is(name, "referer") && r.referer == nil {
+			r.referer = value
+		}
+	case len("if-match"):
+		if is(name, "if-match") {
+			return Precondition
+		}
+		if is(name, "if-range") {
+			return Range
+		}
+	case len("connection"):
+		if is(name, "connection") {
+			return r.options(value)
+		}
+		if is(name, "user-agent") && r.userAgent == nil {
+			r.userAgent = value
+		}
+	case len("if-none-match"):
+		if is(name, "if-none-match") {
+			to = &r.ifNoneMatch
+		}
+	case len("content-length"):
+		if is(name, "content-length") {
+			return Body
+		}
+	case len("accept-encoding"):
+		if is(name, "accept-encoding") {
+			to = &r.acceptEncoding
+		}
+	case len("if-modified-since"):
+		if is(name, "transfer-encoding") {
+			return Body
+		}
+		if is(name, "if-modified-since") {
+			to = &r.ifModifiedSince
+		}
+	case len("if-unmodified-since"):
+		if is(name, "if-unmodified-since") {
+			return Precondition
+		}
+	}
+	if to == nil {
+		return none
+	}
+	if *to != nil {
+		return RepeatedField
+	}
+	*to = value[:len(value):len(value)] // Not nil, even if it is empty.
+	return none
 }
 
 // The two versions that are ours, with what ends the line.
@@ -276,22 +289,24 @@ func plain(b []byte) int {
 	return i
 }
 
-// options reads the value of Connection (RFC 9110 §7.6.1). Neither result means
-// that there is something else in it.
-func options(value []byte) (closes, keepsAlive bool) {
+// options reads the value of Connection (RFC 9110 §7.6.1).
+func (r *request) options(value []byte) Reason {
+	if r.close || r.keepAlive {
+		return RepeatedField
+	}
 	for more := true; more; {
 		var option []byte
 		option, value, more = bytes.Cut(value, comma)
 		switch option = bytes.Trim(option, " \t"); {
 		case is(option, "close"):
-			closes = true
+			r.close = true
 		case is(option, "keep-alive"):
-			keepsAlive = true
+			r.keepAlive = true
 		default:
-			return false, false
+			return Connection
 		}
 	}
-	return closes, keepsAlive
+	return none
 }
 
 var comma = []byte{','}
@@ -323,14 +338,6 @@ func digits(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// set sets a field and reports whether it is the first of its name. A field
-// with an empty value is there.
-func set(field *[]byte, value []byte) bool {
-	first := *field == nil
-	*field = value[:len(value):len(value)]
-	return first
 }
 
 // is compares a name with one in lower case, whatever the case of its letters.
