@@ -38,7 +38,7 @@ func (l *loop) accept() {
 		}
 		if !limiter.Admit(from) {
 			l.tally.counters[Crowded]++
-			closeSocket(fd)
+			closeDescriptor(fd)
 			continue
 		}
 		l.tally.counters[Accepted]++
@@ -55,22 +55,13 @@ func (l *loop) exhausted(errno error) {
 		l.server.Log.Warn("cannot accept connections, trying again; see limits.connections and the limit of open files", "err", errno)
 	}
 	if l.reserve >= 0 {
-		closeSocket(l.reserve)
+		closeDescriptor(l.reserve)
 		if fd, _, errno := accept(l.listener); errno == 0 {
-			closeSocket(fd)
+			closeDescriptor(fd)
 		}
 	}
 	l.reserve = newReserve()
 	l.deafen(l.clock.now + int64(acceptPause))
-}
-
-// newReserve returns a descriptor to give up, -1 if there is none.
-func newReserve() int {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return -1
-	}
-	return fd
 }
 
 // deafen stops accepting until a time, or until there is room.

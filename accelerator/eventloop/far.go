@@ -1,10 +1,6 @@
 package eventloop
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // BBR, the congestion control that suits clients far away and behind losses, paces
 // what it sends: with a timer for nearly every burst, and smaller bursts. To a
@@ -25,8 +21,7 @@ const (
 // beginNear has the connections of a listening socket begin with CUBIC, and
 // reports whether they are to go over to BBR if the client is far away.
 func beginNear(listener int) bool {
-	used, err := unix.GetsockoptString(listener, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
-	return err == nil && used == farControl && setControl(listener, nearControl)
+	return control(listener) == farControl && setControl(listener, nearControl)
 }
 
 // goFar has a connection that is used a lot go over to BBR if the client is far away.

@@ -2,7 +2,6 @@ package eventloop
 
 import (
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -168,21 +167,7 @@ func (s *Server) help() {
 	buf := make([]byte, 256<<10)
 	for j := range s.jobs {
 		fd, _ := j.file.Descriptor()
-		// Exactly what is asked for: what is read ahead of it would look as if it
-		// were there long before it is.
-		_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) // A hint.
-		failed := false
-		for at, end := j.at, j.at+j.n; at < end; {
-			n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-at)], at)
-			if err == syscall.EINTR {
-				continue
-			}
-			if err != nil || n == 0 {
-				failed = true
-				break
-			}
-			at += int64(n)
-		}
+		failed := readThrough(fd, buf, j.at, j.at+j.n) != nil
 		j.loop.inbox.post(message{fetched: j.conn, failed: failed}, j.loop.bell)
 	}
 }

@@ -61,7 +61,7 @@ func (l *loop) handOff(c *conn, unread []byte, why Reason) {
 	case l.server.handoff.queue <- h:
 	default:
 		l.tally.counters[HandoffDropped]++
-		closeSocket(h.fd)
+		closeDescriptor(h.fd)
 		l.server.Limiter.Release(h.from)
 	}
 }
@@ -105,7 +105,7 @@ func (h *Handoff) empty() {
 	for {
 		select {
 		case next := <-h.queue:
-			unix.Close(next.fd)
+			closeDescriptor(next.fd)
 			h.limiter.Release(next.from)
 		default:
 			return

@@ -1,10 +1,6 @@
 package eventloop
 
-import (
-	"sync"
-
-	"golang.org/x/sys/unix"
-)
+import "sync"
 
 // An inbox is how other goroutines tell a loop something. The loop looks into it
 // when its bell rings.
@@ -103,7 +99,7 @@ func (l *loop) cut() {
 
 func (l *loop) closeListener() {
 	if l.listener >= 0 {
-		unix.Close(l.listener)
+		closeDescriptor(l.listener)
 		l.listener = -1
 	}
 }
@@ -112,15 +108,15 @@ func (l *loop) closeListener() {
 func (l *loop) end() {
 	for _, m := range l.inbox.close() {
 		if m.taken != nil {
-			unix.Close(m.taken.fd)
+			closeDescriptor(m.taken.fd)
 			l.server.Limiter.Release(m.taken.from)
 		}
 	}
 	l.closeListener()
 	if l.reserve >= 0 {
-		unix.Close(l.reserve)
+		closeDescriptor(l.reserve)
 	}
-	unix.Close(l.bell)
-	unix.Close(l.epoll)
+	closeDescriptor(l.bell)
+	closeDescriptor(l.epoll)
 	l.publish()
 }

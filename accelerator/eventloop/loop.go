@@ -254,7 +254,7 @@ func (l *loop) abort(c *conn) {
 func (l *loop) drop(c *conn) {
 	fd, from := int(c.fd), c.from
 	l.release(c)
-	closeSocket(fd)
+	closeDescriptor(fd)
 	l.server.Limiter.Release(from)
 }
 

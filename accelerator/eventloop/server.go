@@ -107,7 +107,7 @@ func (s *Server) Listen(address string) error {
 		}
 		l, err := s.newLoop(fd, cpus[i%len(cpus)])
 		if err != nil {
-			unix.Close(fd)
+			closeDescriptor(fd)
 			s.close()
 			return err
 		}
@@ -117,21 +117,11 @@ func (s *Server) Listen(address string) error {
 	return nil
 }
 
-// deferAccept is how long the kernel keeps a connection to itself on which
-// nothing has arrived, tcp(7) TCP_DEFER_ACCEPT, in seconds.
-const deferAccept = 5
-
 // listen opens one listening socket. What is set here the connections inherit.
 func (s *Server) listen(address string) (net.Addr, int, error) {
 	control := func(_, _ string, raw syscall.RawConn) error {
 		var failed error
-		err := raw.Control(func(fd uintptr) {
-			failed = errors.Join(
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, min(s.Loops-1, 1)), // Not for one alone.
-				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept),
-			)
-		})
+		err := raw.Control(func(fd uintptr) { failed = prepare(int(fd), s.Loops > 1) })
 		return errors.Join(err, failed)
 	}
 	config := net.ListenConfig{Control: control}
@@ -146,11 +136,8 @@ func (s *Server) listen(address string) (net.Addr, int, error) {
 		return nil, -1, err
 	}
 	defer file.Close()
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, -1, err
-	}
-	return listener.Addr(), fd, unix.SetNonblock(fd, true)
+	fd, err := duplicate(file)
+	return listener.Addr(), fd, err
 }
 
 func (s *Server) newLoop(listener, cpu int) (*loop, error) {
@@ -170,10 +157,10 @@ func (s *Server) newLoop(listener, cpu int) (*loop, error) {
 	}
 	l.wheel.next = numSpokes
 	var err error
-	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+	if l.epoll, err = newEpoll(); err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	if l.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if l.bell, err = newBell(); err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	for fd, k := range map[int]key{l.bell: bellKey, listener: listenerKey} {

@@ -2,7 +2,10 @@ package eventloop
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -14,6 +17,49 @@ import (
 // scheduler, which saves about a tenth of a microsecond each and is right for
 // calls that never wait: all sockets are non-blocking, and all files are probed
 // before they are read. errno 0 is success.
+
+// deferAccept is how long the kernel keeps a connection to itself on which
+// nothing has arrived, tcp(7) TCP_DEFER_ACCEPT, in seconds.
+const deferAccept = 5
+
+// prepare sets the options of a listening socket, before it is bound; connections
+// inherit them. Shared: there are others at the same address, socket(7)
+// SO_REUSEPORT.
+func prepare(listener int, shared bool) error {
+	share := 0
+	if shared {
+		share = 1
+	}
+	return errors.Join(
+		unix.SetsockoptInt(listener, unix.SOL_SOCKET, unix.SO_REUSEPORT, share),
+		unix.SetsockoptInt(listener, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		unix.SetsockoptInt(listener, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept),
+	)
+}
+
+// duplicate returns a descriptor of f's socket that Go's poller knows nothing of.
+func duplicate(f *os.File) (int, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	return fd, unix.SetNonblock(fd, true)
+}
+
+// newEpoll makes an epoll set.
+func newEpoll() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) }
+
+// newBell makes what wakes a loop, an eventfd(2).
+func newBell() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
+
+// newReserve returns a descriptor to give up, -1 if there is none.
+func newReserve() int {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
 
 // poll returns the events there are, without waiting. Raw.
 func poll(epoll int, events []unix.EpollEvent) (int, syscall.Errno) {
@@ -113,13 +159,33 @@ func readNoWait(file int, b []byte, at int64) (int, syscall.Errno) {
 	return count(r, errno), errno
 }
 
+// readThrough reads a file from at to end, so that the kernel has it in memory. It
+// waits for the disk, and Go's scheduler is told. Exactly what is asked for is read:
+// what the kernel read ahead of it would look as if it were there long before it is.
+func readThrough(file int, buf []byte, at, end int64) error {
+	_ = unix.Fadvise(file, 0, 0, unix.FADV_RANDOM) // A hint.
+	for at < end {
+		n, err := unix.Pread(file, buf[:min(int64(len(buf)), end-at)], at)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return err
+		case n == 0:
+			return io.ErrUnexpectedEOF
+		}
+		at += int64(max(n, 0))
+	}
+	return nil
+}
+
 // shut ends the sending side. Raw.
 func shut(fd int) {
 	syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 }
 
-// closeSocket closes a socket; what it still has to send the kernel sends. Raw.
-func closeSocket(fd int) {
+// closeDescriptor closes a descriptor; what a socket still has to send the kernel
+// sends. Raw.
+func closeDescriptor(fd int) {
 	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
@@ -144,6 +210,16 @@ func roundTrip(fd int) time.Duration {
 		return time.Hour
 	}
 	return time.Duration(info.Min_rtt) * time.Microsecond
+}
+
+// control returns the name of the congestion control, tcp(7) TCP_CONGESTION, "" if
+// it cannot be had.
+func control(fd int) string {
+	name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // setControl sets the congestion control, tcp(7) TCP_CONGESTION, if the kernel has it.
