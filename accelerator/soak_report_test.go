@@ -16,6 +16,24 @@ type level struct{ files, goroutines int }
 
 func (s *soak) level() level { return level{s.files(), s.goroutines()} }
 
+// start returns the level at rest, when all that is started once has been started.
+func (s *soak) start() level {
+	s.t.Helper()
+	for _, path := range []string{"/", "/farm"} {
+		if _, err := s.get(path); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.reload() // Which closes the connection to the farm.
+	for before := (level{}); ; time.Sleep(300 * time.Millisecond) {
+		now := s.level()
+		if now == before {
+			return now
+		}
+		before = now
+	}
+}
+
 // back wants all to be given back that was taken: the garbage collector closes
 // the files of old releases, and a reload the connections to the farm.
 func (s *soak) back(before level) {

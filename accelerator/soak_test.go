@@ -71,7 +71,7 @@ func TestSoak(t *testing.T) {
 		hooked: &hooked{start(t, "-config", file), adminClient(t, filepath.Join(home, "a.sock"))},
 		site:   site, counts: map[string]*atomic.Int64{},
 	}
-	before := s.level()
+	before := s.start()
 	s.ctx, s.cancel = context.WithTimeout(t.Context(), *soakTime)
 	defer s.cancel()
 	clients := s.startClients()
