@@ -69,6 +69,9 @@ func TestCold(t *testing.T) {
 		// beyond the ratio is the emulation's: one thread of QEMU moves the bytes of
 		// the network and the disks, and cold answers are bytes, too.
 		const noise = 2 * time.Millisecond
+		if without > 20*time.Millisecond {
+			t.Log("this machine has other work to do, and stalls of its own hide those of the box")
+		}
 		if with > 2*without+noise {
 			t.Errorf("with cold requests the hot ones take %v, without %v", with, without)
 		}
