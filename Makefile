@@ -5,10 +5,10 @@ BOX   ?= ramjet
 SITE  ?= accelerator/demo/site
 # The story serve measures the boot, so it runs alone; then two at a time.
 FIRST   = ./appliance/vmtest/serve
-STORIES = $(addprefix ./appliance/vmtest/,forward unplug update arm64 rpi)
+STORIES = $(addprefix ./appliance/vmtest/,forward unplug update cold arm64 rpi)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check stories image vm update bench microbench vuln clean
+.PHONY: help run test check stories soak image vm update bench microbench vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,6 +29,9 @@ check: ## the part of test that needs no QEMU
 stories: ## the part of test that boots the real image in QEMU
 	go test -count=1 -timeout 10m -v $(FIRST)
 	go test -count=1 -timeout 20m -v -p 2 $(STORIES)
+
+soak: ## half an hour of all kinds of clients, while the site changes and the program reloads
+	go test -run TestSoak -timeout 2h -v ./accelerator -soak 30m
 
 image: ## a flashable disk image under build/. BOARD=amd64, arm64 or rpi
 	go run ./appliance/image -board $(BOARD)

@@ -68,8 +68,12 @@ type Machine struct {
 // and on the host alike: gok update uses one number for both.
 const UpdatePort = 8080
 
-// StickID is the name of the USB stick's device.
-const StickID = "stick0"
+// The names of the disks' devices.
+const (
+	BootID    = "disk0"
+	ContentID = "content0"
+	StickID   = "stick0"
+)
 
 // Start powers the machine on. The context bounds the start alone.
 func (m *Machine) Start(ctx context.Context) error {
@@ -205,10 +209,10 @@ func (m *Machine) drives() []string {
 	disk := func(node, file string) []string {
 		return []string{"-blockdev", "driver=raw,node-name=" + node + ",file.driver=file,file.filename=" + file}
 	}
-	args := append(disk("disk", m.Disk), "-device", "virtio-blk-pci,drive=disk,id=disk0,bootindex=1")
+	args := append(disk("disk", m.Disk), "-device", "virtio-blk-pci,drive=disk,id="+BootID+",bootindex=1")
 	if m.Content != "" {
 		args = append(args, disk("content", m.Content)...)
-		args = append(args, "-device", "virtio-blk-pci,drive=content,id=content0")
+		args = append(args, "-device", "virtio-blk-pci,drive=content,id="+ContentID)
 	}
 	if m.Stick != "" {
 		args = append(args, "-device", "qemu-xhci,id=usb")
@@ -233,15 +237,6 @@ func (m *Machine) Pull(ctx context.Context) error {
 func (m *Machine) Plug(ctx context.Context) error {
 	return m.QMP.Execute(ctx, "device_add", map[string]any{
 		"driver": "usb-storage", "bus": "usb.0", "drive": "stick", "id": StickID,
-	}, nil)
-}
-
-// SlowDisk limits writes to the boot disk to that many bytes per second, as a
-// worn SD card would. 0 lifts the limit.
-func (m *Machine) SlowDisk(ctx context.Context, bytesPerSecond int64) error {
-	return m.QMP.Execute(ctx, "block_set_io_throttle", map[string]any{
-		"id": "/machine/peripheral/disk0/virtio-backend", "bps": 0, "bps_rd": 0, "bps_wr": bytesPerSecond,
-		"iops": 0, "iops_rd": 0, "iops_wr": 0,
 	}, nil)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"ramjet/appliance/image/instance"
 	"ramjet/appliance/vmtest"
+	"ramjet/appliance/vmtest/qemu"
 	"ramjet/appliance/vmtest/site"
 )
 
@@ -83,7 +84,7 @@ func powerCut(t *testing.T, box *vmtest.Box, files []site.File) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	// Slow as a worn SD card, so that there is a middle to hit.
-	if err := box.Machine.SlowDisk(ctx, 1<<20); err != nil {
+	if err := box.Machine.SlowDisk(ctx, qemu.BootID, qemu.Throttle{BytesWritten: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
