@@ -58,7 +58,9 @@ func (s *server) listen() (*front, error) {
 // connections from: the event loops, or the socket itself if they are disabled.
 func (s *server) connections(limiter *connlimit.Limiter) (net.Listener, error) {
 	if s.config.EventLoop.Disabled {
-		return net.Listen("tcp", s.config.Listen)
+		var config net.ListenConfig
+		config.SetMultipathTCP(false) // As the loops have it.
+		return config.Listen(context.Background(), "tcp", s.config.Listen)
 	}
 	l := s.config.Limits
 	loops := &eventloop.Server{
