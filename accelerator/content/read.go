@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -75,7 +74,7 @@ func (l *loader) failed(f *found, err error) error {
 	case errors.Is(err, errUnsettled):
 		f.unsettled = true
 		l.leaveAsItWas(f)
-	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case failing(err):
 		return err
 	case !errors.Is(err, fs.ErrNotExist):
 		l.skip(Skip{f.path, reason(err)})

@@ -2,11 +2,13 @@ package content
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,5 +293,19 @@ func TestClock(t *testing.T) {
 	}
 	if got := modified(store.Snapshot(), "/old.html"); got != "" {
 		t.Errorf("without a clock: Last-Modified %q", got)
+	}
+}
+
+// What an error says of the disk is not taken for a file that is not there.
+func TestFailing(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ESHUTDOWN, syscall.EMFILE} {
+		if !failing(&fs.PathError{Op: "statat", Path: "a", Err: errno}) {
+			t.Errorf("%v is taken for an error of one file", errno)
+		}
+	}
+	for _, errno := range []syscall.Errno{syscall.EACCES, syscall.ENOENT, syscall.ELOOP} {
+		if failing(&fs.PathError{Op: "openat", Path: "a", Err: errno}) {
+			t.Errorf("%v is taken for an error of the disk", errno)
+		}
 	}
 }

@@ -113,6 +113,8 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !link:
 			// Gone since the directory was read.
+		case failing(err):
+			return err
 		case err != nil:
 			w.skip(urlPath+entry, reason(err))
 		case info.IsDir():
@@ -158,13 +160,28 @@ func (w *walker) hidden(urlPath, name string) bool {
 // is no site at all, and an I/O error means that the disk is failing or gone: the
 // last good snapshot is better than half a new one.
 func (w *walker) unreadable(urlPath, name string, err error) error {
-	if name == "." || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EMFILE) {
+	if name == "." || failing(err) {
 		return err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		w.skip(urlPath, reason(err))
 	}
 	return nil
+}
+
+// failing tells an error of the disk, the file system or the process from one of
+// a single file: it says nothing about the file, and the next may have it too.
+func failing(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EIO, syscall.ENODEV, syscall.ESHUTDOWN, syscall.ESTALE, // The disk is gone.
+		syscall.EUCLEAN, syscall.EBADMSG, // What it says cannot be: ext4 and others, of their checksums.
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *walker) add(f *folder) error {
