@@ -4,7 +4,7 @@ import "time"
 
 // BBR, the congestion control that suits clients far away and behind losses, paces
 // what it sends: with a timer for nearly every burst, and smaller bursts. To a
-// client nearby that gains nothing and costs a fifth of the processor time of a
+// client nearby that gains nothing and costs up to a fifth of the processor time of a
 // large answer. Once paced, a connection stays so. So where the machine uses BBR,
 // connections begin with CUBIC, which sends when the client has acknowledged, and
 // those that are used a lot by a client far away go over to BBR.
