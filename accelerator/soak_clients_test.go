@@ -221,7 +221,7 @@ func (s *soak) forwarded() (n int, err error) {
 	}
 	defer c.Close()
 	for range 1 + rand.IntN(20) {
-		line, fields, body := fmt.Sprintf("GET /farm/%d?a=%d HTTP/1.1", rand.Int(), n), "", ""
+		line, fields, body := fmt.Sprintf("GET /dynamic/%d?a=%d HTTP/1.1", rand.Int(), n), "", ""
 		sent := ""
 		switch rand.IntN(4) {
 		case 0:
@@ -230,7 +230,7 @@ func (s *soak) forwarded() (n int, err error) {
 			fields = fmt.Sprintf("Content-Length: %d\r\n", len(body))
 		case 1:
 			body = strings.Repeat("in two chunks ", 1+rand.IntN(5000))
-			line, fields = "POST /farm/chunked HTTP/1.1", "Transfer-Encoding: chunked\r\n"
+			line, fields = "POST /dynamic/in-chunks HTTP/1.1", "Transfer-Encoding: chunked\r\n"
 			half := len(body) / 2
 			sent = fmt.Sprintf("%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", half, body[:half], len(body)-half, body[half:])
 		case 2:

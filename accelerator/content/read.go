@@ -96,15 +96,15 @@ func (l *loader) stamp(r *Representation, id identity) {
 	r.ModTime = lastModified(time.Unix(0, id.mtime), l.now)
 	r.LastModified = ""
 	if !r.ModTime.IsZero() {
-		r.LastModified = r.ModTime.Format(httpTime)
+		r.LastModified = r.ModTime.Format(HTTPTime)
 	}
 	if !r.hashed {
 		r.ETag = id.etag()
 	}
 }
 
-// httpTime is IMF-fixdate, RFC 9110 §5.6.7.
-const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
+// HTTPTime is the layout of IMF-fixdate, RFC 9110 §5.6.7.
+const HTTPTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // read opens a file, makes sure that it is the one that was looked at and that
 // nobody is writing it, and reads it if it belongs in memory.

@@ -43,6 +43,6 @@ func (c *clock) newSecond() {
 	c.now = int64(now.Sub(c.base))
 	c.second = c.now + int64(time.Second) - c.wall%int64(time.Second)
 	if c.date = c.date[:0]; content.ClockPlausible(now) {
-		c.date = now.UTC().AppendFormat(c.date, "Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+		c.date = now.UTC().AppendFormat(c.date, "Date: "+content.HTTPTime+"\r\n")
 	}
 }

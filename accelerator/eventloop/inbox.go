@@ -73,7 +73,7 @@ func (l *loop) readInbox() {
 	clear(messages)
 }
 
-// drain accepts what waits in the kernel's queue and no more, and ends the
+// drain accepts another turn of what waits in the kernel's queue, and no more, and ends the
 // connections that wait for a request. Those that are left end with their answer.
 func (l *loop) drain() {
 	if l.listener >= 0 && !l.deaf {

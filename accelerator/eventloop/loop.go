@@ -80,8 +80,7 @@ var (
 	listenerKey = key{slot: -2}
 )
 
-// run serves until the loop is told to drain and has no connection left, or
-// until stop is closed.
+// run serves until the loop is told to drain and has no connection left.
 func (l *loop) run() {
 	runtime.LockOSThread() // Never unlocked: the thread ends with the goroutine.
 	if err := pin(l.cpu); err != nil {

@@ -49,15 +49,12 @@ func notModified(r *request, f *form) (matches bool, why Reason) {
 	case string(r.ifModifiedSince) == f.LastModified:
 		return true, none
 	}
-	since, err := time.Parse(httpTime, text(r.ifModifiedSince))
+	since, err := time.Parse(content.HTTPTime, text(r.ifModifiedSince))
 	if err != nil {
 		return false, Precondition
 	}
 	return !f.ModTime.After(since), none
 }
-
-// httpTime is IMF-fixdate, RFC 9110 §5.6.7.
-const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // anyMatches compares a list of entity tags, or *, with etag by weak comparison
 // (RFC 9110 §8.8.3.2, §13.1.2).
