@@ -129,6 +129,9 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 		s.log.Log(ctx, level, "content", "root", snapshot.Root, "release", snapshot.Release, "files", snapshot.Files,
 			"in_memory", snapshot.MemoryFiles, "bytes", snapshot.MemoryBytes, "took", snapshot.Took.Round(time.Millisecond))
 	}
+	if err := s.store.Watch(); err != nil {
+		return nil, fmt.Errorf("content: %w", err)
+	}
 	if err := s.store.Load(ctx); err != nil {
 		if !s.wait {
 			return nil, rootError(s.config.Content.Root, err)

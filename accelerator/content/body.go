@@ -15,9 +15,9 @@ var errChanged = errors.New("the file changed since it was loaded")
 // openFile is how the bytes of a representation that is not in memory are had.
 // Immutable.
 type openFile struct {
-	kept *os.File // kept open for the life of the snapshot, or nil
-	fd   int      // its descriptor
-	root *os.Root // else: opened below root by name
+	kept *os.File  // kept open for the life of the snapshot, or nil
+	fd   int       // its descriptor
+	root *confined // else: opened below root by name
 	name string
 }
 
@@ -65,7 +65,7 @@ func (r *Representation) Open() (*Body, error) {
 // reaches the same inode even if its name is gone.
 func (o *openFile) open() (*os.File, error) {
 	if o.kept == nil {
-		return o.root.OpenFile(o.name, openFlags, 0)
+		return o.root.OpenFile(o.name)
 	}
 	return os.Open(fmt.Sprintf("/proc/self/fd/%d", o.fd))
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -23,7 +22,7 @@ type loader struct {
 	place   place
 	visit   func(name string)
 
-	top     *os.Root
+	top     *confined
 	folders []*folder
 
 	mu      sync.Mutex
@@ -32,11 +31,11 @@ type loader struct {
 
 func (l *loader) run(ctx context.Context) (*Snapshot, error) {
 	var err error
-	if l.top, err = os.OpenRoot(l.place.dir); err != nil {
+	if l.top, err = openConfined(l.place.dir); err != nil {
 		return nil, err
 	}
 	// Not closed here: files that are opened for a request need it. It is
-	// closed by its finalizer when the last of them is gone.
+	// closed by its finalizers when the last of them is gone.
 	folders, skipped, err := walk(ctx, l.top, l.options, l.visit)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 
 // openFlags open a file that may have become something else since it was looked
 // at: a FIFO must not block, a terminal must not become ours.
-const openFlags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
 // errUnsettled is the error of a file that somebody is still writing.
 var errUnsettled = errors.New("the file is being written")
@@ -109,11 +109,13 @@ const HTTPTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 // read opens a file, makes sure that it is the one that was looked at and that
 // nobody is writing it, and reads it if it belongs in memory.
 func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, error) {
-	root, name := dir, f.name
+	var file *os.File
+	var err error
 	if f.link {
-		root, name = l.top, below
+		file, err = l.top.OpenFile(below)
+	} else {
+		file, err = dir.OpenFile(f.name, openFlags, 0)
 	}
-	file, err := root.OpenFile(name, openFlags, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,8 @@ type Store struct {
 
 	mu      sync.Mutex // guards all below, held during a load
 	options Options
-	watcher *watcher // nil if nobody runs the store
+	watcher *watcher // nil before Watch
+	whole   bool     // the last load was under watch and left nothing to be done
 	failed  string   // last error logged, to log it once
 }
 
@@ -101,6 +102,7 @@ func (s *Store) Load(ctx context.Context) error {
 // load needs mu. Unless it is forced, it leaves a release that is live already
 // alone: a release changes by its link, never in place.
 func (s *Store) load(ctx context.Context, force bool) error {
+	s.whole = false
 	if s.options.Root == "" {
 		s.live.Store(&Snapshot{objects: map[string]*Object{}, Loaded: s.now(), clock: true})
 		return nil
@@ -135,6 +137,7 @@ func (s *Store) load(ctx context.Context, force bool) error {
 	}
 	snapshot.Took = time.Since(started)
 	s.live.Store(snapshot)
+	s.whole = s.watcher != nil && s.watcher.partial == nil && snapshot.Unsettled == 0
 	if s.Loaded != nil {
 		s.Loaded(snapshot)
 	}

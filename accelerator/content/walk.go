@@ -49,7 +49,7 @@ const (
 // kernel can then sort the reads.
 type walker struct {
 	options *Options
-	top     *os.Root
+	top     *confined
 	visit   func(name string) // called before a folder is read, if set
 	group   *errgroup.Group
 
@@ -59,7 +59,7 @@ type walker struct {
 }
 
 // walk returns the folders in the order of their paths.
-func walk(ctx context.Context, top *os.Root, options *Options, visit func(string)) ([]*folder, []Skip, error) {
+func walk(ctx context.Context, top *confined, options *Options, visit func(string)) ([]*folder, []Skip, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4 * runtime.GOMAXPROCS(0))
 	w := &walker{options: options, top: top, visit: visit, group: group}

@@ -112,23 +112,38 @@ const (
 	retryEvery = 5 * time.Second // while the tree cannot be read
 )
 
-// Run follows the tree until ctx ends: each change leads to a load when the tree
-// has been quiet for Settle, and at the latest after twice that.
-func (s *Store) Run(ctx context.Context) error {
+// Watch begins to note changes. A Load after it misses none that Run would have
+// to look for.
+func (s *Store) Watch() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watcher != nil {
+		return nil
+	}
 	fs, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
 	}
-	w := &watcher{fs: fs, watched: map[string]string{}}
-	defer func() { w.fs.Close() }()
+	s.watcher = &watcher{fs: fs, watched: map[string]string{}}
+	return nil
+}
+
+// Run follows the tree until ctx ends: each change leads to a load when the tree
+// has been quiet for Settle, and at the latest after twice that.
+func (s *Store) Run(ctx context.Context) error {
+	if err := s.Watch(); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	s.watcher = w
-	settle := s.options.Settle
+	w, settle, whole := s.watcher, s.options.Settle, s.whole
 	s.mu.Unlock()
+	defer func() { w.fs.Close() }()
 
 	p := pacer{settle: settle}
-	p.next = time.Now() // The first load under watch.
-	timer := time.NewTimer(0)
+	if !whole {
+		p.next = time.Now() // The first load under watch.
+	}
+	timer := time.NewTimer(p.wait(time.Now()))
 	defer timer.Stop()
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()

@@ -3,8 +3,10 @@ package content
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -13,6 +15,12 @@ import (
 func follow(t *testing.T, o Options) *Store {
 	t.Helper()
 	store, _ := load(t, o)
+	run(t, store)
+	return store
+}
+
+func run(t *testing.T, store *Store) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- store.Run(ctx) }()
@@ -22,7 +30,6 @@ func follow(t *testing.T, o Options) *Store {
 			t.Error(err)
 		}
 	})
-	return store
 }
 
 // eventually waits for a path to have a body, "" for no answer at all.
@@ -187,4 +194,41 @@ func TestFollowFreshRelease(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+// What changes between the first load and Run is noticed, and what did not is
+// not read again.
+func TestWatchBeforeLoad(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": "a"})
+	store := NewStore(options(root), slog.New(slog.DiscardHandler))
+	var loads atomic.Int32
+	store.Loaded = func(*Snapshot) { loads.Add(1) }
+	if err := store.Watch(); err != nil {
+		t.Fatal(err)
+	}
+	date(t, filepath.Join(root, "a.html"), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	time.Sleep(100 * time.Millisecond) // Settled: its ctime is older than Settle.
+	if err := store.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := loads.Load()
+	run(t, store)
+	time.Sleep(300 * time.Millisecond)
+	if again := loads.Load() - first; again != 0 {
+		t.Errorf("%d loads of a tree that did not change", again)
+	}
+	put(t, root, "a.html", "a2")
+	eventually(t, store, "/a.html", "a2")
+
+	root = tree(t, map[string]string{"a.html": "a"})
+	store = NewStore(options(root), slog.New(slog.DiscardHandler))
+	if err := store.Watch(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, root, "a.html", "before Run")
+	run(t, store)
+	eventually(t, store, "/a.html", "before Run")
 }
