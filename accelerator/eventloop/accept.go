@@ -9,6 +9,9 @@ import (
 const (
 	// acceptAtOnce bounds the connections accepted in one turn.
 	acceptAtOnce = 64
+	// queueTurns bounds the turns that empty the kernel's queue at the end. Linux
+	// lets 4,096 connections wait (net.core.somaxconn).
+	queueTurns = 4096 / acceptAtOnce
 	// acceptPause is how long nothing is accepted when the process or the machine
 	// has no descriptor or no memory left. Clients wait in the kernel's queue.
 	acceptPause = 100 * time.Millisecond
@@ -16,23 +19,23 @@ const (
 
 // accept takes connections from the kernel's queue. With TCP_DEFER_ACCEPT they
 // come with their first request, so each is read from at once: one that closes
-// with its answer never enters the epoll set.
-func (l *loop) accept() {
+// with its answer never enters the epoll set. It reports whether more may wait.
+func (l *loop) accept() (more bool) {
 	limiter := l.server.Limiter
 	for range acceptAtOnce {
 		if !limiter.Reserve() {
 			l.deafen(never)
-			return
+			return false
 		}
 		fd, from, errno := accept(l.listener)
 		if errno != 0 {
 			limiter.Cancel()
 			switch errno {
 			case again:
-				return
+				return false
 			case unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS:
 				l.exhausted(errno)
-				return
+				return false
 			}
 			continue // That client went away (accept(2): treat them like EAGAIN).
 		}
@@ -44,6 +47,7 @@ func (l *loop) accept() {
 		l.tally.counters[Accepted]++
 		l.read(l.add(handed{fd: fd, from: from}))
 	}
+	return true
 }
 
 // exhausted is for when there is no descriptor for a connection. The one that

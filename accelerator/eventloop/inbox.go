@@ -73,11 +73,11 @@ func (l *loop) readInbox() {
 	clear(messages)
 }
 
-// drain accepts another turn of what waits in the kernel's queue, and no more, and ends the
-// connections that wait for a request. Those that are left end with their answer.
+// drain accepts what waits in the kernel's queue, which would be reset with the
+// listener, and ends the connections that wait for a request. Those that are
+// left end with their answer.
 func (l *loop) drain() {
-	if l.listener >= 0 && !l.deaf {
-		l.accept()
+	for turn := 0; l.listener >= 0 && !l.deaf && turn < queueTurns && l.accept(); turn++ {
 	}
 	l.draining = true
 	l.closeListener()

@@ -3,6 +3,7 @@ package eventloop
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -17,8 +18,8 @@ import (
 	"ramjet/accelerator/content"
 )
 
-// serving starts one loop for a site of two files, one of which is on disk.
-func serving(t testing.TB) *Server {
+// listening makes one loop for a site of two files, one of which is on disk.
+func listening(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	for name, size := range map[string]int{"small.html": 1000, "large.html": 100_000} {
@@ -41,6 +42,13 @@ func serving(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	s.Show(&content.View{Store: store, Rules: &content.Rules{}})
+	return s
+}
+
+// serving starts a loop.
+func serving(t testing.TB) *Server {
+	t.Helper()
+	s := listening(t)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan bool)
@@ -142,6 +150,35 @@ func TestNoAllocationNoLock(t *testing.T) {
 	}
 	if s.Handoffs(NotStatic) > 0 || s.Count(Requests) < uint64(2*many*len(requests)) {
 		t.Errorf("%d requests answered", s.Count(Requests))
+	}
+}
+
+// Who waits in the kernel's queue when the server is told to end is answered.
+func TestDrainEmptiesTheQueue(t *testing.T) {
+	s := listening(t)
+	const clients = 5 * acceptAtOnce
+	var waiting []net.Conn
+	for range clients {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := c.Write([]byte("GET /small.html HTTP/1.1\r\nHost: h\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, c)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if !s.Run(ended, t.Context) {
+		t.Error("connections were cut")
+	}
+	for i, c := range waiting {
+		if got, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 200 OK\r\n")) {
+			t.Fatalf("client %d of %d: %q, %v", i, clients, got[:min(len(got), 40)], err)
+		}
 	}
 }
 
