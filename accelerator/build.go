@@ -2,12 +2,9 @@ package main
 
 import (
 	"log/slog"
-	"net/http"
-	"net/url"
 
 	"golang.org/x/sys/unix"
 
-	"ramjet/accelerator/backend"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/proxy"
@@ -54,27 +51,6 @@ func newSite(c *config.Config, store *content.Store, counters *site.Counters, fo
 	}
 	s.Farm = farm
 	return s, farm, nil
-}
-
-func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
-	urls := make([]*url.URL, len(c.Backends))
-	for i, b := range c.Backends {
-		urls[i] = b.URL
-	}
-	pool, err := backend.NewPool(urls...)
-	if err != nil {
-		return nil, err
-	}
-	return &proxy.Proxy{
-		Pool:             pool,
-		ConnectTimeout:   c.Forward.ConnectTimeout,
-		FirstByteTimeout: c.Forward.FirstByteTimeout,
-		IdleTimeout:      c.Forward.IdleTimeout,
-		RewriteHost:      !c.Forward.PreserveHost,
-		ErrorPage:        errorPage,
-		Counters:         counters,
-		Log:              log,
-	}, nil
 }
 
 // totalMemory returns the machine's memory in bytes, or 1 GiB, the least that

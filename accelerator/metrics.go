@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -52,6 +54,11 @@ func (s *server) metrics() *prometheus.Registry {
 	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })
 	gauge("forward_in_flight", "Requests being forwarded now, tunnels included.", func() float64 { return float64(s.forward.InFlight()) })
 	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
+	for result, count := range map[string]*atomic.Uint64{"good": &s.health.Passed, "bad": &s.health.Failed} {
+		counter("backend_checks_total", "Health checks of backends, by result.", prometheus.Labels{"result": result},
+			func() float64 { return float64(count.Load()) })
+	}
+	registry.MustRegister(backendMetrics{s})
 	s.contentMetrics(gauge)
 	registry.MustRegister(newLoopMetrics(s))
 	s.logMetrics(func(name, help string, value func(accesslog.Stats) uint64) {

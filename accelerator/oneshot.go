@@ -64,7 +64,7 @@ func check(ctx context.Context, c *config.Config, from *source, out io.Writer) e
 		fmt.Fprintf(out, "not served     %s: %s\n", skip.Path, skip.Why)
 	}
 	for _, b := range c.Backends {
-		fmt.Fprintf(out, "backend        %s\n", b.URL)
+		fmt.Fprintf(out, "backend        %s, weight %d\n", b.URL, b.Weight)
 	}
 	if len(c.Backends) == 0 {
 		fmt.Fprintf(out, "backend        none: what is not static is answered here\n")

@@ -19,6 +19,7 @@ import (
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
+	"ramjet/accelerator/health"
 	"ramjet/accelerator/http1"
 	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
@@ -44,6 +45,7 @@ type server struct {
 	store    *content.Store
 	counters site.Counters
 	forward  proxy.Counters
+	health   health.Checker
 	listener *http1.Listener
 	loops    *eventloop.Server // nil if they are disabled
 	started  time.Time
@@ -120,6 +122,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if s.source.note != "" {
 		s.log.Info(s.source.note)
 	}
+	s.health.Log = s.log
 	s.store = content.NewStore(contentOptions(s.config), s.log)
 	s.store.Loaded = func(snapshot *content.Snapshot) {
 		level := slog.LevelInfo
@@ -145,7 +148,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{front}
+	tasks := []task{front, &s.health}
 	if s.config.Admin != "" {
 		s.admin = &admin.Server{
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
@@ -170,6 +173,10 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 	if next.site, next.proxy, err = newSite(c, s.store, &s.counters, &s.forward, s.log); err != nil {
 		return nil, err
 	}
+	if now := s.live.Load(); now != nil && now.pool() != nil && next.pool() != nil {
+		next.pool().Inherit(now.pool())
+	}
+	s.health.Watch(next.backends(), healthCheck(c))
 	if s.loops != nil {
 		s.loops.Show(next.view())
 	}

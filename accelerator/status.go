@@ -39,10 +39,14 @@ type contentStatus struct {
 }
 
 type backendStatus struct {
-	URL      string `json:"url"`
-	Requests uint64 `json:"requests"`
-	InFlight int64  `json:"in_flight"`
-	Failures uint64 `json:"failures"`
+	URL          string     `json:"url"`
+	Weight       int        `json:"weight"`
+	Health       string     `json:"health"` // unchecked, up, down
+	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
+	Requests     uint64     `json:"requests"`
+	InFlight     int64      `json:"in_flight"`
+	Failures     uint64     `json:"failures"`
+	Ejections    uint64     `json:"ejections"`
 }
 
 type logStatus struct {
@@ -81,12 +85,15 @@ func (s *server) status() any {
 			})
 		}
 	}
-	if now.proxy != nil {
-		for _, b := range now.proxy.Pool.Backends() {
-			answer.Backends = append(answer.Backends, backendStatus{
-				URL: b.URL.String(), Requests: b.Requests.Load(), InFlight: b.InFlight.Load(), Failures: b.Failures.Load(),
-			})
+	for _, b := range now.backends() {
+		row := backendStatus{
+			URL: b.URL.String(), Weight: now.pool().Weight(b), Health: b.Health().String(), Requests: b.Requests.Load(),
+			InFlight: b.InFlight.Load(), Failures: b.Failures.Load(), Ejections: b.Ejections.Load(),
 		}
+		if until, is := b.Ejected(time.Now()); is {
+			row.EjectedUntil = &until
+		}
+		answer.Backends = append(answer.Backends, row)
 	}
 	if o := logOptions(now.config); o.Format != accesslog.Off {
 		n := s.accessLog.Stats()

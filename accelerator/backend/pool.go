@@ -1,102 +1,152 @@
-// Package backend holds the servers behind the box: who they are, whose turn it
-// is, and what has become of the requests sent to them.
+// Package backend holds the servers behind the box: who they are, how they are,
+// whose turn it is, and what has become of the requests sent to them.
 //
 // Both tiers choose from the same Pool, so this package knows nothing of HTTP
-// beyond the scheme of an address, and everything that changes is an atomic.
+// beyond the scheme of an address.
+//
+//	backend.go  Backend: address, counters, health   balance.go  whose turn it is
+//	pool.go     Pool: its members, Next              eject.go    left out because of failures
+//	budget.go   how many requests may be sent again
 package backend
 
 import (
 	"fmt"
 	"net/url"
 	"slices"
-	"sync/atomic"
+	"sync"
+	"time"
 )
 
-// Backend is one server of the farm. Its address never changes; its counters
-// are safe to read and change at any time.
-type Backend struct {
-	URL *url.URL // scheme "http" or "https" and host[:port], nothing else; immutable, do not modify
-
-	Requests atomic.Uint64 // requests begun with this backend, failed attempts included
-	InFlight atomic.Int64  // requests begun and not yet ended; a tunnel counts until it closes
-	Failures atomic.Uint64 // requests that this backend failed: no connection, no answer, a bad or a broken one
+// Server is a backend as it is configured.
+type Server struct {
+	URL    *url.URL // absolute, without path, query or user; a path of "/" is taken for none
+	Weight int      // its share of the requests against the others'; 0 is 1
 }
 
-// Begin counts a request that is about to be sent to b. Every Begin is followed
-// by exactly one End.
-func (b *Backend) Begin() {
-	b.Requests.Add(1)
-	b.InFlight.Add(1)
+// Settings are what a pool is made of. The zero value of all but Servers is usable.
+type Settings struct {
+	Servers  []Server
+	Balance  Balance
+	Ejection Ejection
+	// RetryShare is how many requests may be sent again, in percent of all.
+	RetryShare int
+	// Now is the clock, for tests; time.Now if nil.
+	Now func() time.Time
 }
 
-// End counts the end of a request that was counted by Begin.
-func (b *Backend) End() { b.InFlight.Add(-1) }
+// member is a backend with what it is in this pool alone.
+type member struct {
+	*Backend
+	weight  int64
+	current int64 // of RoundRobin; guarded by Pool.mu
+}
 
-// Pool is one or more backends that are taken in turn. It is safe for use by
-// any number of goroutines. Make one with NewPool.
+// Pool is one or more backends. It is safe for use by any number of goroutines.
+// Make one with NewPool.
 type Pool struct {
-	backends []*Backend // immutable
-	turn     atomic.Uint64
+	settings Settings
+	members  []*member // immutable but for the fields that mu guards
+	backends []*Backend
+	budget   budget
+
+	mu sync.Mutex // guards the turns of RoundRobin, and the number of the ejected
 }
 
-// NewPool returns a pool of the servers at the given addresses, in that order.
-// An address is an absolute URL without path, query or user; a path of "/" is
-// taken for none. It is an error to give none, or the same one twice.
-func NewPool(addresses ...*url.URL) (*Pool, error) {
-	if len(addresses) == 0 {
+// MaxWeight is the largest weight.
+const MaxWeight = 1000
+
+// NewPool returns a pool of the servers, in their order. It is an error to give
+// none, or the same one twice.
+func NewPool(settings Settings) (*Pool, error) {
+	if len(settings.Servers) == 0 {
 		return nil, fmt.Errorf("a pool needs at least one backend")
 	}
-	p := &Pool{}
-	for i, a := range addresses {
-		if err := check(a); err != nil {
+	if settings.Now == nil {
+		settings.Now = time.Now
+	}
+	p := &Pool{settings: settings}
+	p.budget.income = 10 * int64(settings.RetryShare)
+	p.budget.saved.Store(min(startBudget, startBudget*int64(settings.RetryShare)))
+	for i, s := range settings.Servers {
+		if err := check(s.URL); err != nil {
 			return nil, fmt.Errorf("backend %d: %w", i, err)
 		}
-		u := &url.URL{Scheme: a.Scheme, Host: a.Host}
-		for _, b := range p.backends {
-			if *b.URL == *u {
-				return nil, fmt.Errorf("backend %d: %s is in the pool already", i, u)
-			}
+		if s.Weight < 0 || s.Weight > MaxWeight {
+			return nil, fmt.Errorf("backend %d: weight %d is not 1 to %d", i, s.Weight, MaxWeight)
 		}
-		p.backends = append(p.backends, &Backend{URL: u})
+		u := &url.URL{Scheme: s.URL.Scheme, Host: s.URL.Host}
+		if p.find(u) != nil {
+			return nil, fmt.Errorf("backend %d: %s is in the pool already", i, u)
+		}
+		p.add(&Backend{URL: u}, s.Weight)
 	}
 	return p, nil
 }
 
-// check says what is wrong with the address of a backend.
-func check(u *url.URL) error {
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("scheme %q is not http or https", u.Scheme)
-	case u.Hostname() == "":
-		return fmt.Errorf("%q has no host", u.Redacted())
-	case u.Path != "" && u.Path != "/":
-		return fmt.Errorf("%q has a path; requests are forwarded unaltered", u.Redacted())
-	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Opaque != "":
-		return fmt.Errorf("%q is more than scheme, host and port", u.Redacted())
-	}
-	return nil
+func (p *Pool) add(b *Backend, weight int) {
+	p.members = append(p.members, &member{Backend: b, weight: int64(max(weight, 1))})
+	p.backends = append(p.backends, b)
 }
 
-// Next returns the backend whose turn it is, leaving out those that were tried
-// for this request already, or nil when none is left. Only a first try moves
-// the turn on, so that a dead backend does not push all requests onto the same
-// neighbour. Weights, health and draining will be decided here.
-func (p *Pool) Next(tried ...*Backend) *Backend {
-	n := len(p.backends)
-	var start int
-	if len(tried) == 0 {
-		start = int((p.turn.Add(1) - 1) % uint64(n))
-	} else {
-		start = slices.Index(p.backends, tried[len(tried)-1]) + 1
+func (p *Pool) find(u *url.URL) *Backend {
+	i := slices.IndexFunc(p.backends, func(b *Backend) bool { return *b.URL == *u })
+	if i < 0 {
+		return nil
 	}
-	for i := range n {
-		if b := p.backends[(start+i)%n]; !slices.Contains(tried, b) {
-			return b
+	return p.backends[i]
+}
+
+// Inherit takes over the backends of an older pool that are in this one too:
+// with their counters, their health and their requests in flight. Call it before
+// the pool is used.
+func (p *Pool) Inherit(old *Pool) {
+	for i, m := range p.members {
+		if b := old.find(m.URL); b != nil {
+			m.Backend, p.backends[i] = b, b
 		}
 	}
-	return nil
+}
+
+// Next returns the backend that a request is to be sent to, leaving out those
+// that were tried for it already, or nil when none is left. Backends that are
+// down or ejected get nothing while another is well. If none is, all get
+// requests as if they were: a check may be wrong, and there is nothing to lose.
+func (p *Pool) Next(tried ...*Backend) *Backend {
+	now := p.settings.Now().UnixNano()
+	var room [16]*member
+	well := room[:0]
+	for _, m := range p.members {
+		if m.well(now) {
+			well = append(well, m)
+		}
+	}
+	if len(well) == 0 {
+		well = append(well, p.members...)
+	}
+	if len(tried) == 0 {
+		p.budget.pay()
+	} else {
+		well = slices.DeleteFunc(well, func(m *member) bool { return slices.Contains(tried, m.Backend) })
+	}
+	switch len(well) {
+	case 0:
+		return nil
+	case 1:
+		return well[0].Backend
+	}
+	return p.choose(well)
 }
 
 // Backends returns all backends in the order they were given. The caller must
 // not change the slice.
 func (p *Pool) Backends() []*Backend { return p.backends }
+
+// Weight returns the weight of a backend of this pool.
+func (p *Pool) Weight(b *Backend) int {
+	for _, m := range p.members {
+		if m.Backend == b {
+			return int(m.weight)
+		}
+	}
+	return 0
+}

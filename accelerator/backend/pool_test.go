@@ -1,31 +1,38 @@
 package backend
 
 import (
+	"maps"
+	"math"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-func mustPool(t testing.TB, addresses ...string) *Pool {
+func mustPool(t testing.TB, s Settings, addresses ...string) *Pool {
 	t.Helper()
-	p, err := newPool(addresses...)
+	p, err := newPool(s, addresses...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func newPool(addresses ...string) (*Pool, error) {
-	var us []*url.URL
+// newPool takes addresses with a weight behind them: "http://a*3".
+func newPool(s Settings, addresses ...string) (*Pool, error) {
 	for _, a := range addresses {
-		u, err := url.Parse(a)
+		address, weight, _ := strings.Cut(a, "*")
+		u, err := url.Parse(address)
 		if err != nil {
 			return nil, err
 		}
-		us = append(us, u)
+		n, _ := strconv.Atoi(weight)
+		s.Servers = append(s.Servers, Server{URL: u, Weight: n})
 	}
-	return NewPool(us...)
+	return NewPool(s)
 }
 
 func TestNewPool(t *testing.T) {
@@ -42,11 +49,13 @@ func TestNewPool(t *testing.T) {
 		{"http://a#f", "more than"},
 		{"http://u:secret@a", "more than"},
 		{"http://a http://b http://a/", "backend 2: http://a is in the pool"},
+		{"http://a*1001", "weight 1001 is not"},
+		{"http://a*-1", "weight -1 is not"},
 		{"http://a", ""},
 		{"http://a/", ""},
 		{"http://a:80 https://a https://[::1]:8443", ""},
 	} {
-		p, err := newPool(strings.Fields(c.addresses)...)
+		p, err := newPool(Settings{}, strings.Fields(c.addresses)...)
 		switch {
 		case c.wrong == "" && err != nil:
 			t.Errorf("%q: %v", c.addresses, err)
@@ -61,47 +70,242 @@ func TestNewPool(t *testing.T) {
 }
 
 func TestNextLeavesOutTheTried(t *testing.T) {
-	p := mustPool(t, "http://a", "http://b", "http://c")
-	for _, want := range []string{"abc", "bca", "cab", "abc"} {
-		var tried []*Backend
-		got := ""
-		for b := p.Next(); b != nil; b = p.Next(tried...) {
-			tried = append(tried, b)
-			got += b.URL.Host
-		}
-		if got != want {
-			t.Errorf("one request tried %s, want %s", got, want)
+	for _, balance := range []Balance{TwoChoices, LeastConnections, RoundRobin} {
+		p := mustPool(t, Settings{Balance: balance}, "http://a", "http://b", "http://c")
+		for range 20 {
+			tried := map[*Backend]bool{}
+			for b := p.Next(); b != nil; b = p.Next(slices.Collect(maps.Keys(tried))...) {
+				if tried[b] {
+					t.Fatal("a backend was tried twice")
+				}
+				tried[b] = true
+			}
+			if len(tried) != 3 {
+				t.Errorf("one request tried %d of 3", len(tried))
+			}
 		}
 	}
 }
 
-func TestNextIsFairToAll(t *testing.T) {
-	p := mustPool(t, "http://a", "http://b", "http://c")
+// shares returns how many of n requests each backend gets, all of them ended at
+// once, or none at all if they stay.
+func shares(p *Pool, n int, stay bool) map[string]int {
+	got := map[string]int{}
+	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 300 {
+			for range n / 8 {
 				b := p.Next()
 				b.Begin()
-				b.End()
+				if !stay {
+					b.End()
+				}
+				mu.Lock()
+				got[b.URL.Host]++
+				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	for _, b := range p.Backends() {
-		if n := b.Requests.Load(); n != 800 {
-			t.Errorf("%s got %d of 2400 requests", b.URL, n)
+	return got
+}
+
+func TestShares(t *testing.T) {
+	const n = 24000
+	for _, c := range []struct {
+		balance Balance
+		stay    bool
+		off     float64 // from the exact share
+	}{
+		{RoundRobin, false, 0}, {RoundRobin, true, 0},
+		{LeastConnections, true, 0.01},
+		{TwoChoices, true, 0.01},
+	} {
+		for addresses, want := range map[string]map[string]float64{
+			"http://a http://b http://c":     {"a": 1. / 3, "b": 1. / 3, "c": 1. / 3},
+			"http://a*2 http://b http://c*3": {"a": 2. / 6, "b": 1. / 6, "c": 3. / 6},
+		} {
+			p := mustPool(t, Settings{Balance: c.balance}, strings.Fields(addresses)...)
+			got := shares(p, n, c.stay)
+			for host, share := range want {
+				if d := math.Abs(float64(got[host])/n - share); d > c.off {
+					t.Errorf("balance %d, %s: %v", c.balance, addresses, got)
+					break
+				}
+			}
 		}
-		if n := b.InFlight.Load(); n != 0 {
-			t.Errorf("%s has %d in flight", b.URL, n)
+	}
+	// Nobody is busy: chance alone decides, and nobody gets all.
+	for _, balance := range []Balance{LeastConnections, TwoChoices} {
+		p := mustPool(t, Settings{Balance: balance}, "http://a", "http://b", "http://c")
+		for host, got := range shares(p, n, false) {
+			if math.Abs(float64(got)/n-1./3) > 0.1 {
+				t.Errorf("balance %d, idle: %s got %d of %d", balance, host, got, n)
+			}
 		}
 	}
 }
 
+// Round robin does not give all of a heavy one's turns in a row.
+func TestSmooth(t *testing.T) {
+	p := mustPool(t, Settings{Balance: RoundRobin}, "http://a*5", "http://b", "http://c")
+	got := ""
+	for range 7 {
+		got += p.Next().URL.Host
+	}
+	if got != "aabacaa" {
+		t.Errorf("the turns are %s, want aabacaa", got)
+	}
+}
+
+// Who is down or ejected gets nothing, unless all are.
+func TestNextAndHealth(t *testing.T) {
+	for _, balance := range []Balance{TwoChoices, LeastConnections, RoundRobin} {
+		p := mustPool(t, Settings{Balance: balance}, "http://a", "http://b", "http://c")
+		b := p.Backends()
+		b[0].SetHealth(Down)
+		b[1].SetHealth(Up)
+		got := shares(p, 800, false)
+		if got["a"] != 0 || got["b"] == 0 || got["c"] == 0 {
+			t.Errorf("a is down, c unchecked: %v", got)
+		}
+		if p.Next(b[1], b[2]) != nil {
+			t.Error("a backend that is down was tried though others are well")
+		}
+		b[1].SetHealth(Down)
+		b[2].SetHealth(Down)
+		if got := shares(p, 800, false); len(got) != 3 {
+			t.Errorf("all are down: %v", got)
+		}
+		if before := b[0].SetHealth(Up); before != Down {
+			t.Errorf("before, it was %v", before)
+		}
+		if got := shares(p, 80, false); got["a"] != 80 {
+			t.Errorf("a alone is up: %v", got)
+		}
+	}
+}
+
+func TestEjection(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	p := mustPool(t, Settings{
+		Ejection: Ejection{Failures: 3, Time: 10 * time.Second, Most: 50}, Now: func() time.Time { return now },
+	}, "http://a", "http://b", "http://c", "http://d")
+	b := p.Backends()
+	fail := func(b *Backend, times int) (ejected bool) {
+		for range times {
+			ejected = p.Failed(b)
+		}
+		return ejected
+	}
+	if fail(b[0], 2) {
+		t.Error("two failures eject")
+	}
+	b[0].Served()
+	if fail(b[0], 2) {
+		t.Error("failures count that were not in a row")
+	}
+	for nth, want := range []time.Duration{10, 20, 30} {
+		b[0].Served()
+		if !fail(b[0], 3) {
+			t.Fatalf("three failures do not eject, the %d. time", nth+1)
+		}
+		if p.Failed(b[0]) {
+			t.Error("a failure ejects one that is out")
+		}
+		until, is := b[0].Ejected(now)
+		if d := until.Sub(now); !is || d != want*time.Second {
+			t.Errorf("ejected %v for %v, want %v", is, d, want*time.Second)
+		}
+		if got := shares(p, 80, false); got["a"] != 0 {
+			t.Errorf("who is ejected gets requests: %v", got)
+		}
+		now = until
+		if _, is := b[0].Ejected(now); is {
+			t.Error("ejected for longer than said")
+		}
+		if got := shares(p, 800, false); got["a"] == 0 {
+			t.Errorf("who was ejected gets no requests: %v", got)
+		}
+	}
+	now = now.Add(101 * time.Second)
+	b[0].Served()
+	fail(b[0], 3)
+	if until, _ := b[0].Ejected(now); until.Sub(now) != 10*time.Second {
+		t.Errorf("after a long good time it is ejected for %v", until.Sub(now))
+	}
+	if !fail(b[1], 3) {
+		t.Error("a second of four is not ejected")
+	}
+	if fail(b[2], 30) {
+		t.Error("a third of four is ejected")
+	}
+	if n := b[0].Ejections.Load(); n != 4 {
+		t.Errorf("%d ejections counted", n)
+	}
+	only := mustPool(t, Settings{Ejection: Ejection{Failures: 1, Time: time.Second, Most: 100}}, "http://a")
+	if only.Failed(only.Backends()[0]) {
+		t.Error("the only backend is ejected")
+	}
+}
+
+func TestInherit(t *testing.T) {
+	old := mustPool(t, Settings{}, "http://a", "http://b")
+	old.Backends()[1].Begin()
+	old.Backends()[1].SetHealth(Down)
+	p := mustPool(t, Settings{}, "http://c", "http://b*7")
+	p.Inherit(old)
+	b := p.Backends()
+	if b[1] != old.Backends()[1] || b[1].InFlight.Load() != 1 || p.Weight(b[1]) != 7 || p.Next() != b[0] {
+		t.Errorf("the backend that stays is another one: %v", b[1])
+	}
+	if b[0].URL.Host != "c" || p.Weight(b[0]) != 1 || p.Weight(old.Backends()[0]) != 0 {
+		t.Error("the new one is not new")
+	}
+}
+
+// A share of the requests may be sent again; what is not used is saved, not for
+// ever.
+func TestRetryBudget(t *testing.T) {
+	retries := func(p *Pool) (n int) {
+		for p.Retry() {
+			n++
+		}
+		return n
+	}
+	requests := func(p *Pool, n int) {
+		for range n {
+			p.Next()
+		}
+	}
+	p := mustPool(t, Settings{RetryShare: 20}, "http://a", "http://b")
+	if n := retries(p); n != 10 {
+		t.Errorf("%d at the start, want 10", n)
+	}
+	requests(p, 100)
+	if n := retries(p); n != 20 {
+		t.Errorf("%d of 100, want 20", n)
+	}
+	requests(p, 100_000)
+	if n := retries(p); n != 200 {
+		t.Errorf("%d saved, want 200", n)
+	}
+	none := mustPool(t, Settings{}, "http://a", "http://b")
+	requests(none, 1000)
+	if n := retries(none); n != 0 {
+		t.Errorf("%d of a share of 0", n)
+	}
+}
+
 func BenchmarkNext(b *testing.B) {
-	p := mustPool(b, "http://a", "http://b", "http://c")
-	b.ReportAllocs()
-	for b.Loop() {
-		p.Next()
+	for name, balance := range map[string]Balance{"two": TwoChoices, "least": LeastConnections, "turn": RoundRobin} {
+		b.Run(name, func(b *testing.B) {
+			p := mustPool(b, Settings{Balance: balance}, "http://a", "http://b", "http://c")
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Next()
+			}
+		})
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -148,6 +150,41 @@ func parseGlob(s string) (string, error) {
 		return "", fmt.Errorf("%s has more than two * in a row; write * for a part of a segment, ** for any segments", quote(s))
 	}
 	return s, nil
+}
+
+// parseCheckPath checks the request target of a health check: origin-form (RFC 9112 §3.2.1).
+func parseCheckPath(s string) (string, error) {
+	u, err := url.ParseRequestURI(s)
+	if err != nil || !strings.HasPrefix(s, "/") || u.Fragment != "" || strings.ContainsAny(s, " #") {
+		return "", fmt.Errorf("%s is not the path of a URL, such as \"/health\"", quote(s))
+	}
+	return s, nil
+}
+
+// parseCheckHost checks a Host field (RFC 9110 §7.2).
+func parseCheckHost(s string) (string, error) {
+	if s != "" && (!httpguts.ValidHostHeader(s) || strings.ContainsAny(s, "/@ ")) {
+		return "", fmt.Errorf("%s is not a host name, such as \"www.example.org\"", quote(s))
+	}
+	return s, nil
+}
+
+// parseStatus reads status codes and ranges of them (RFC 9110 §15): "200-399,404".
+func parseStatus(s string) ([]StatusRange, error) {
+	var out []StatusRange
+	for part := range strings.SplitSeq(s, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			last = first
+		}
+		a, errA := strconv.ParseUint(first, 10, 16)
+		b, errB := strconv.ParseUint(last, 10, 16)
+		if errA != nil || errB != nil || a < 200 || b > 599 || a > b {
+			return nil, fmt.Errorf("%s is not a list of status codes from 200 to 599, such as \"200-399,404\"", quote(s))
+		}
+		out = append(out, StatusRange{int(a), int(b)})
+	}
+	return out, nil
 }
 
 // isToken reports whether s is a token (RFC 9110 §5.6.2).

@@ -28,11 +28,15 @@ type Config struct {
 	Content Content
 	// "rules": which requests are static; the others are forwarded.
 	Rules Rules
-	// "backends": []. The farm; requests are forwarded to its servers in turn. None means there is nobody to forward
+	// "backends": []. The farm; requests are forwarded to its servers as "forward.balance" says. None means there is nobody to forward
 	// to, and the accelerator answers everything itself.
 	Backends []Backend
 	// "forward": how requests are forwarded.
 	Forward Forward
+	// "health": how the backends are checked.
+	Health Health
+	// "ejection": when a backend is left out because its requests fail.
+	Ejection Ejection
 	// "limits": what one client may use.
 	Limits Limits
 	// "eventloop": the fast path for simple requests.
@@ -113,6 +117,8 @@ type Backend struct {
 	// "url": http://host:port or https://host:port. The host is in lower case and there is no path, so URL.Host with
 	// the scheme's port says where to connect.
 	URL *url.URL
+	// "weight": 1 to 1000, 1 if it is not there. Its share of the requests against the others'.
+	Weight int
 }
 
 // Forward says how a request is passed on.
@@ -125,6 +131,49 @@ type Forward struct {
 	IdleTimeout time.Duration
 	// "host": "preserve". The backend sees the client's Host field (true here), or its own name with "backend".
 	PreserveHost bool
+	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections or round_robin.
+	Balance string
+	// "retries": 2. To how many other backends an idempotent request without a body goes when one fails it before its
+	// answer begins, 0 to 10.
+	Retries int
+	// "retry_share": 20. Most of such repetitions in percent of the requests, 0 to 100.
+	RetryShare int
+}
+
+// Health says how the backends are asked how they are.
+type Health struct {
+	// "check": "tcp". What is asked: tcp makes a connection, http sends a GET, off asks nothing.
+	Check string
+	// "path": "/". Of an http check: the path that is asked for, with a query if there is one.
+	Path string
+	// "host": "". Of an http check: the Host field; empty is the backend's own.
+	Host string
+	// "status": "200-399". Of an http check: the status codes that are good.
+	Status []StatusRange
+	// "body": "". Of an http check: text that a good answer has in its first 64 KiB; empty: any.
+	Body string
+	// "interval": "2s". Time from one check to the next, 100ms to 1h, give or take a tenth.
+	Interval time.Duration
+	// "timeout": "2s". Time for one check, 10ms to 1m.
+	Timeout time.Duration
+	// "rise": 2. Good checks in a row after which a backend that was down is up, 1 to 100.
+	Rise int
+	// "fall": 3. Bad checks in a row after which a backend is down, 1 to 100.
+	Fall int
+}
+
+// StatusRange is the status codes from First to Last.
+type StatusRange struct{ First, Last int }
+
+// Ejection says when a backend is left out because of what its requests came to.
+type Ejection struct {
+	// "failures": 5. Failed requests in a row, 0 to 1000; 0 never leaves one out.
+	Failures int
+	// "time": "10s". How long it is left out the first time, 100ms to 1h; twice as long the second time in succession,
+	// and so on, at most ten times.
+	Time time.Duration
+	// "most": 50. Percent of the backends that may be left out at once, 0 to 100; never the only one.
+	Most int
 }
 
 // Limits bound what a client may use. Times are at most 24h.

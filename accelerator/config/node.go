@@ -178,6 +178,15 @@ func choice[T any](dst *T, words map[string]T) func(node) {
 	})
 }
 
+// words returns a reader of one of the words that stand for themselves.
+func words(dst *string, all ...string) func(node) {
+	same := make(map[string]string, len(all))
+	for _, w := range all {
+		same[w] = w
+	}
+	return choice(dst, same)
+}
+
 // flag returns a reader of true or false.
 func flag(dst *bool) func(node) {
 	return scalar(dst, "tf", "a switch", "true", func(s string) (bool, error) { return s == "true", nil })

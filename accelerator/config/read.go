@@ -51,6 +51,8 @@ func (c *Config) readRoot(n node) {
 		"rules":    c.Rules.read,
 		"backends": c.readBackends,
 		"forward":  c.Forward.read,
+		"health":   c.Health.read,
+		"ejection": c.Ejection.read,
 		"limits":   c.Limits.read,
 
 		"eventloop":  c.EventLoop.read,
@@ -120,7 +122,8 @@ func (c *Config) readBackends(n node) {
 	const example = `{"url": "http://10.0.0.2:8000"}`
 	first := make(map[string]string) // address -> path of the setting that named it
 	list(&c.Backends, "["+example+"]", func(n node, b *Backend) {
-		n.object(example, keys{"url": func(n node) {
+		b.Weight = 1
+		n.object(example, keys{"weight": number(&b.Weight, "2", 1, 1000), "url": func(n node) {
 			text(&b.URL, `"http://10.0.0.2:8000"`, ParseBackend)(n)
 			if b.URL == nil {
 				return
@@ -141,6 +144,31 @@ func (f *Forward) read(n node) {
 		"first_byte_timeout": duration(&f.FirstByteTimeout, `"60s"`, minTime, maxTime),
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
+		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin"),
+		"retries":            number(&f.Retries, "2", 0, 10),
+		"retry_share":        number(&f.RetryShare, "20", 0, 100),
+	})
+}
+
+func (h *Health) read(n node) {
+	n.object(`{"check": "http", "path": "/health"}`, keys{
+		"check":    words(&h.Check, "tcp", "http", "off"),
+		"path":     text(&h.Path, `"/health"`, parseCheckPath),
+		"host":     text(&h.Host, `"www.example.org"`, parseCheckHost),
+		"status":   text(&h.Status, `"200-399"`, parseStatus),
+		"body":     text(&h.Body, `"ok"`, func(s string) (string, error) { return s, nil }),
+		"interval": duration(&h.Interval, `"2s"`, 100*time.Millisecond, time.Hour),
+		"timeout":  duration(&h.Timeout, `"2s"`, minTime, time.Minute),
+		"rise":     number(&h.Rise, "2", 1, 100),
+		"fall":     number(&h.Fall, "3", 1, 100),
+	})
+}
+
+func (e *Ejection) read(n node) {
+	n.object(`{"failures": 5}`, keys{
+		"failures": number(&e.Failures, "5", 0, 1000),
+		"time":     duration(&e.Time, `"10s"`, 100*time.Millisecond, time.Hour),
+		"most":     number(&e.Most, "50", 0, 100),
 	})
 }
 
@@ -169,7 +197,7 @@ const maxBody = 1 << 50
 
 func (a *AccessLog) read(n node, folder string) {
 	n.object(`{"format": "combined"}`, keys{
-		"format":       choice(&a.Format, map[string]string{"off": "off", "common": "common", "combined": "combined", "json": "json"}),
+		"format":       words(&a.Format, "off", "common", "combined", "json"),
 		"to":           text(&a.To, `"/perm/log/access.log"`, logTargetUnder(folder)),
 		"rotate_bytes": size(&a.RotateBytes, `"16MiB"`, 256<<10, 1<<30),
 		"rotate_age":   duration(&a.RotateAge, `"24h"`, time.Minute, 8760*time.Hour),

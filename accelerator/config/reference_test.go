@@ -24,8 +24,11 @@ func TestDefault(t *testing.T) {
 		Rules:    Rules{PermRequired: 0o004, PermForbid: 0o1111, Dynamic: []string{"..", "cgi-bin"}},
 		Backends: []Backend{},
 		Forward: Forward{
-			ConnectTimeout: 3 * time.Second, FirstByteTimeout: time.Minute, IdleTimeout: time.Minute, PreserveHost: true,
+			ConnectTimeout: 3 * time.Second, FirstByteTimeout: time.Minute, IdleTimeout: time.Minute, PreserveHost: true, Balance: "two_choices",
+			Retries: 2, RetryShare: 20,
 		},
+		Health:   Health{Check: "tcp", Path: "/", Status: []StatusRange{{200, 399}}, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
+		Ejection: Ejection{Failures: 5, Time: 10 * time.Second, Most: 50},
 		Limits: Limits{
 			HeadBytes: 32 << 10, HeadTime: 10 * time.Second, IdleTime: 75 * time.Second, StallTime: 30 * time.Second,
 			DrainTime: 10 * time.Second, Connections: 10000,
@@ -110,7 +113,7 @@ func TestFieldsMatchReference(t *testing.T) {
 	for _, element := range []string{"Backend", "CacheControl"} {
 		for _, f := range types[element].Fields.List {
 			name, _, _ := strings.Cut(f.Doc.Text(), ":")
-			if !strings.Contains(string(Reference), "{"+name+`: "`) && !strings.Contains(string(Reference), ", "+name+`: "`) {
+			if !strings.Contains(string(Reference), "{"+name+`: `) && !strings.Contains(string(Reference), ", "+name+`: `) {
 				t.Errorf("%s.%s: %s has no example in the reference file", element, f.Names[0], name)
 			}
 		}

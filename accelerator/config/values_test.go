@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -187,12 +188,17 @@ func TestEverySettingSet(t *testing.T) {
 		"dotfiles": [], "settle": "10s",
 	},
 	"rules": {"query": "ignore", "perm_required": "0", "perm_forbid": "7777", "dynamic": ["a", "/b/*"], "unknown_type": "text/html"},
-	"backends": [{"url": "https://Web_1.Example:8443/"}, {"url": "http://[::1]"}],
-	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend"},
+	"backends": [{"url": "https://Web_1.Example:8443/", "weight": 1000}, {"url": "http://[::1]"}],
+	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend", "balance": "round_robin", "retries": 10, "retry_share": 100},
 	"limits": {
 		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "drain_time": "1h1m",
 		"connections": 1000000, "body_bytes": "64MB",
 	},
+	"health": {
+		"check": "http", "path": "/h?x", "host": "h.example", "status": "200-204", "body": "ok",
+		"interval": "100ms", "timeout": "10ms", "rise": 1, "fall": 100,
+	},
+	"ejection": {"failures": 0, "time": "1h", "most": 100},
 	"access_log": {
 		"format": "json", "to": "log/access.log", "rotate_bytes": "256KiB", "rotate_age": "1m", "keep_bytes": "512KiB",
 	},
@@ -204,8 +210,11 @@ func TestEverySettingSet(t *testing.T) {
 			CacheControl: []CacheControl{{Match: "/a/*?", Value: "no-cache"}}, Dotfiles: []string{}, Settle: 10 * time.Second,
 		},
 		Rules:    Rules{IgnoreQuery: true, PermForbid: 0o7777, Dynamic: []string{"a", "/b/*"}, UnknownType: "text/html"},
-		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}}, {&url.URL{Scheme: "http", Host: "[::1]"}}},
-		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond},
+		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}, 1000}, {&url.URL{Scheme: "http", Host: "[::1]"}, 1}},
+		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "round_robin", Retries: 10, RetryShare: 100},
+		Health: Health{Check: "http", Path: "/h?x", Host: "h.example", Status: []StatusRange{{200, 204}}, Body: "ok",
+			Interval: 100 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 1, Fall: 100},
+		Ejection: Ejection{Time: time.Hour, Most: 100},
 		Limits: Limits{HeadBytes: 1024, HeadTime: time.Second, IdleTime: 2 * time.Second, StallTime: 3 * time.Second,
 			DrainTime: 61 * time.Minute, Connections: 1e6, BodyBytes: 64e6},
 		AccessLog: AccessLog{
@@ -279,6 +288,35 @@ func TestMemoryOf(t *testing.T) {
 	} {
 		if got := tt.memory.Of(tt.total); got != tt.want {
 			t.Errorf("%+v of %d is %d, want %d", tt.memory, tt.total, got, tt.want)
+		}
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	for text, want := range map[string]string{
+		"200": "[{200 200}]", "200-399,404": "[{200 399} {404 404}]", "200, 204": "[{200 200} {204 204}]",
+		"": "", "2xx": "", "199": "", "600": "", "300-200": "", "200,": "", "200-": "", "-200": "", "0x200": "",
+	} {
+		got, err := parseStatus(text)
+		if (err == nil) != (want != "") || err == nil && fmt.Sprint(got) != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestParseCheckPathAndHost(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"/": true, "/health?deep=1": true, "/a%20b": true, "": false, "health": false, "http://a/": false, "/a b": false, "/a#b": false, "/%zz": false, "*": false,
+	} {
+		if _, err := parseCheckPath(s); (err == nil) != ok {
+			t.Errorf("path %q: %v", s, err)
+		}
+	}
+	for s, ok := range map[string]bool{
+		"": true, "www.example.org": true, "a:8080": true, "[::1]:80": true, "a b": false, "a/b": false, "u@a": false, "a\n": false,
+	} {
+		if _, err := parseCheckHost(s); (err == nil) != ok {
+			t.Errorf("host %q: %v", s, err)
 		}
 	}
 }

@@ -22,6 +22,8 @@ const (
 	ClientBodyBad
 	FailedOver
 	Retried
+	Resent
+	RetryDenied
 	NumEvents // how many there are
 )
 
@@ -41,6 +43,8 @@ var events = [NumEvents]struct{ name, help string }{
 	ClientBodyBad:    {"client_body_bad", "The request's body was malformed (answered 400) or too large (answered 413)."},
 	FailedOver:       {"failed_over", "A backend could not be connected to, and the next one was tried."},
 	Retried:          {"retried", "A kept-alive connection died before a byte of answer, and the request was sent again."},
+	Resent:           {"resent", "A backend failed an idempotent request before its answer began, and another one got it."},
+	RetryDenied:      {"retry_denied", "A request would have gone to another backend, but the budget for that was spent."},
 }
 
 // String is the event's name as a metric's label: lower case and underscores.

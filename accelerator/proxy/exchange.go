@@ -34,6 +34,7 @@ type exchange struct {
 	connections int              // how many the last attempt was given
 	conn        net.Conn         // the last of them
 	tunnel      bool             // the answer was 101
+	strike      bool             // the answer was whole, but one that a backend in good order does not give
 
 	outcome  Event
 	complete bool // nothing panicked
@@ -78,10 +79,40 @@ func (x *exchange) end() {
 		_ = x.conn.Close() // ReverseProxy forgets it where the client's cannot be taken
 	}
 	if x.backend != nil {
+		x.judge()
 		x.backend.End()
 	}
 	x.body.finish()
 	x.cancel(nil)
+}
+
+// judge tells the pool how the backend did, if it had its chance.
+func (x *exchange) judge() {
+	switch {
+	case x.outcome == OK && x.strike:
+		x.ejecting(x.backend)
+	case x.outcome == OK:
+		x.backend.Served()
+	}
+}
+
+// overloaded tells the answers that count as failures: they speak of the server,
+// not of the request, as 501 and 505 do.
+func overloaded(status int) bool {
+	return status == http.StatusInternalServerError || 502 <= status && status <= 504
+}
+
+// failed counts a failure of a backend.
+func (x *exchange) failed(b *backend.Backend) {
+	b.Failures.Add(1)
+	x.ejecting(b)
+}
+
+func (x *exchange) ejecting(b *backend.Backend) {
+	if x.proxy.Pool.Failed(b) {
+		until, _ := b.Ejected(time.Now())
+		x.proxy.Log.Warn("backend failed too often, left out for a while", "backend", b.URL.String(), "until", until.UTC().Format(time.RFC3339))
+	}
 }
 
 // address is the backend's, for the log.
@@ -93,25 +124,57 @@ func (x *exchange) address() string {
 }
 
 // RoundTrip implements http.RoundTripper: it tries one backend after the other,
-// each once, until one can be connected to. After that nothing is tried again
-// here, for the backend may have acted on the request.
+// each once. A backend that could not be connected to has not seen the request,
+// so there is always a next one. One that failed later may have acted on it: then
+// only a request that may be repeated goes to another (RFC 9110 §9.2.2), a few
+// times, and within the pool's budget.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	tried := make([]*backend.Backend, 0, 4)
 	b := x.proxy.Pool.Next()
-	for {
+	for repeats := 0; ; {
 		res, err := x.attempt(out, b)
-		if err == nil || x.connections > 0 || out.Context().Err() != nil {
+		if err == nil || out.Context().Err() != nil {
 			return res, err
 		}
-		b.Failures.Add(1)
+		event := FailedOver
+		if x.connections > 0 {
+			if repeats == x.proxy.Retries || !x.repeatable() {
+				return nil, err
+			}
+			repeats++
+			event = Resent
+		} else {
+			x.failed(b)
+		}
 		tried = append(tried, b)
-		b = x.proxy.Pool.Next(tried...)
-		if b == nil {
+		next := x.proxy.Pool.Next(tried...)
+		if next == nil {
 			return nil, err
 		}
-		x.proxy.Counters.add(FailedOver)
-		x.proxy.Log.Debug("backend not connected to, trying another", "backend", x.address(), "error", err)
+		if event == Resent {
+			if !x.proxy.Pool.Retry() {
+				x.proxy.Counters.add(RetryDenied)
+				return nil, err
+			}
+			x.failed(b)
+		}
+		x.proxy.Counters.add(event)
+		x.proxy.Log.Debug("trying another backend", "backend", x.address(), "event", event, "error", err)
+		b = next
 	}
+}
+
+// repeatable tells whether a request that a backend may have acted on can be sent
+// to another: its method is idempotent, and it has no body, which is gone.
+func (x *exchange) repeatable() bool {
+	if x.body != nil {
+		return false
+	}
+	switch x.in.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
 }
 
 // attempt sends the request to one backend.
@@ -160,6 +223,7 @@ func (x *exchange) check(res *http.Response) error {
 	if res.StatusCode < 200 {
 		return fmt.Errorf("%w: %03d", errBadStatus, res.StatusCode)
 	}
+	x.strike = overloaded(res.StatusCode)
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
 	if res.Body != http.NoBody {
 		x.answer = answerBody{ReadCloser: res.Body, idle: x.proxy.idle, stall: func() { x.cancel(errStalled) }}

@@ -103,6 +103,6 @@ func (x *exchange) blame(e Event) {
 	case NoConnection, ConnectTimeout:
 		// each backend that was tried has its count
 	case FirstByteTimeout, BadAnswer, BackendAborted, BackendStalled:
-		x.backend.Failures.Add(1)
+		x.failed(x.backend)
 	}
 }

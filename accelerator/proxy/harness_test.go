@@ -30,6 +30,15 @@ type front struct {
 	addr string
 }
 
+// newPool returns a pool whose backends are taken in turn.
+func newPool(urls ...*url.URL) (*backend.Pool, error) {
+	s := backend.Settings{Balance: backend.RoundRobin}
+	for _, u := range urls {
+		s.Servers = append(s.Servers, backend.Server{URL: u})
+	}
+	return backend.NewPool(s)
+}
+
 // startFront starts a server that forwards to the backends. Whatever net/http
 // finds worth logging, as a panic, fails the test.
 func startFront(t testing.TB, p *Proxy, backends ...string) *front {
@@ -38,7 +47,7 @@ func startFront(t testing.TB, p *Proxy, backends ...string) *front {
 	for _, b := range backends {
 		us = append(us, &url.URL{Scheme: "http", Host: strings.TrimPrefix(b, "http://")})
 	}
-	pool, err := backend.NewPool(us...)
+	pool, err := newPool(us...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,11 @@ type Proxy struct {
 	// DefaultMaxResponseHeader. The client gets 502 instead of a longer one.
 	MaxResponseHeader int64
 
+	// Retries is to how many other backends an idempotent request without a body
+	// goes, one after the other, when a backend fails it before its answer has begun:
+	// by no answer in time, too. The pool's budget bounds them all together.
+	Retries int
+
 	// RewriteHost sends the address of the backend as Host. By default the
 	// backend sees the Host that the client sent.
 	RewriteHost bool

@@ -13,8 +13,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"ramjet/accelerator/backend"
 )
 
 // TestTLS forwards to a backend of https whose certificate is not trusted, then
@@ -39,7 +37,7 @@ func TestTLS(t *testing.T) {
 		{nil, "HTTP/1.1 502 ", NoConnection},
 		{&tls.Config{RootCAs: roots}, "site HTTP/1.1 100000", OK},
 	} {
-		pool, err := backend.NewPool(u)
+		pool, err := newPool(u)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +55,7 @@ func TestTLS(t *testing.T) {
 // TestTLSConnectTimeout has a backend that accepts, and never says hello.
 func TestTLSConnectTimeout(t *testing.T) {
 	silent := rawBackend(t, func(w *wire) { _, _ = w.rest() })
-	pool, err := backend.NewPool(&url.URL{Scheme: "https", Host: silent})
+	pool, err := newPool(&url.URL{Scheme: "https", Host: silent})
 	if err != nil {
 		t.Fatal(err)
 	}

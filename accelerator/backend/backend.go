@@ -1,0 +1,71 @@
+package backend
+
+import (
+	"fmt"
+	"net/url"
+	"sync/atomic"
+)
+
+// Backend is one server of the farm. Its address never changes; all else is
+// safe to read and change at any time. It outlives the pools it is in: see
+// Pool.Inherit.
+type Backend struct {
+	URL *url.URL // scheme "http" or "https" and host[:port], nothing else; immutable, do not modify
+
+	Requests  atomic.Uint64 // requests begun with this backend, failed attempts included
+	InFlight  atomic.Int64  // requests begun and not yet ended; a tunnel counts until it closes
+	Failures  atomic.Uint64 // requests that this backend failed: no connection, no answer, a bad or a broken one
+	Ejections atomic.Uint64 // times that it was left out because of its failures
+
+	health atomic.Int32 // a Health
+	record record
+}
+
+// Health is what the active checks say of a backend.
+type Health int32
+
+// The states of health. A backend that was not checked yet gets requests.
+const (
+	Unchecked Health = iota
+	Up
+	Down
+)
+
+// String is the state in lower case.
+func (h Health) String() string { return [...]string{"unchecked", "up", "down"}[h] }
+
+// Health returns what the last checks said.
+func (b *Backend) Health() Health { return Health(b.health.Load()) }
+
+// SetHealth is for whoever checks, and returns what was said before.
+func (b *Backend) SetHealth(h Health) (before Health) { return Health(b.health.Swap(int32(h))) }
+
+// Begin counts a request that is about to be sent to b. Every Begin is followed
+// by exactly one End.
+func (b *Backend) Begin() {
+	b.Requests.Add(1)
+	b.InFlight.Add(1)
+}
+
+// End counts the end of a request that was counted by Begin.
+func (b *Backend) End() { b.InFlight.Add(-1) }
+
+// well tells whether b is to get requests: neither down nor ejected.
+func (b *Backend) well(now int64) bool {
+	return b.Health() != Down && !b.record.out(now)
+}
+
+// check says what is wrong with the address of a backend.
+func check(u *url.URL) error {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("scheme %q is not http or https", u.Scheme)
+	case u.Hostname() == "":
+		return fmt.Errorf("%q has no host", u.Redacted())
+	case u.Path != "" && u.Path != "/":
+		return fmt.Errorf("%q has a path; requests are forwarded unaltered", u.Redacted())
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Opaque != "":
+		return fmt.Errorf("%q is more than scheme, host and port", u.Redacted())
+	}
+	return nil
+}

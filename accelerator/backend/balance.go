@@ -1,0 +1,93 @@
+package backend
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// Balance is how a pool chooses among backends that are well.
+type Balance int
+
+// The ways to choose. All of them heed the weights.
+const (
+	// TwoChoices takes the less busy one of two at random: nearly as even as
+	// LeastConnections, and many proxies that do not know of each other do not all
+	// run to the same backend (Mitzenmacher, The Power of Two Choices in Randomized
+	// Load Balancing, 2001).
+	TwoChoices Balance = iota
+	// LeastConnections takes the one with the fewest requests in flight.
+	LeastConnections
+	// RoundRobin takes one after the other, smoothly: those with a greater weight
+	// come oftener, but not in a row.
+	RoundRobin
+)
+
+// choose takes one of two or more.
+func (p *Pool) choose(from []*member) *Backend {
+	switch p.settings.Balance {
+	case LeastConnections:
+		return leastBusy(from).Backend
+	case RoundRobin:
+		return p.inTurn(from).Backend
+	}
+	first := atRandom(from)
+	from[first], from[len(from)-1] = from[len(from)-1], from[first]
+	one, rest := from[len(from)-1], from[:len(from)-1]
+	other := rest[atRandom(rest)]
+	if other.busier(one) {
+		return one.Backend
+	}
+	if one.busier(other) || rand.IntN(2) == 0 && one.weight == other.weight {
+		return other.Backend
+	}
+	return one.Backend
+}
+
+// busier compares what each would have in flight, by weight.
+func (m *member) busier(other *member) bool {
+	return (m.InFlight.Load()+1)*other.weight > (other.InFlight.Load()+1)*m.weight
+}
+
+// atRandom returns an index, each as likely as its weight says.
+func atRandom(from []*member) int {
+	var sum int64
+	for _, m := range from {
+		sum += m.weight
+	}
+	point := rand.Int64N(sum)
+	return slices.IndexFunc(from, func(m *member) bool {
+		point -= m.weight
+		return point < 0
+	})
+}
+
+// leastBusy begins anywhere, so that the first does not get all while nobody is
+// busy.
+func leastBusy(from []*member) *member {
+	start := rand.IntN(len(from))
+	best := from[start]
+	for i := 1; i < len(from); i++ {
+		if m := from[(start+i)%len(from)]; best.busier(m) {
+			best = m
+		}
+	}
+	return best
+}
+
+// inTurn is nginx's smooth weighted round robin: each gains its weight, the
+// richest is taken and pays for all.
+func (p *Pool) inTurn(from []*member) *member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var best *member
+	var sum int64
+	for _, m := range from {
+		m.current += m.weight
+		sum += m.weight
+		if best == nil || m.current > best.current {
+			best = m
+		}
+	}
+	best.current -= sum
+	return best
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"ramjet/accelerator/backend"
+	"ramjet/accelerator/config"
+	"ramjet/accelerator/health"
+	"ramjet/accelerator/proxy"
+)
+
+// The words of the configuration and what they mean.
+var (
+	balances = map[string]backend.Balance{
+		"two_choices": backend.TwoChoices, "least_connections": backend.LeastConnections, "round_robin": backend.RoundRobin,
+	}
+	checks = map[string]health.Kind{"tcp": health.TCP, "http": health.HTTP, "off": health.Off}
+)
+
+// newPool makes the pool of the configured backends.
+func newPool(c *config.Config) (*backend.Pool, error) {
+	s := backend.Settings{
+		Balance:    balances[c.Forward.Balance],
+		RetryShare: c.Forward.RetryShare,
+		Ejection:   backend.Ejection{Failures: c.Ejection.Failures, Time: c.Ejection.Time, Most: c.Ejection.Most},
+	}
+	for _, b := range c.Backends {
+		s.Servers = append(s.Servers, backend.Server{URL: b.URL, Weight: b.Weight})
+	}
+	return backend.NewPool(s)
+}
+
+// healthCheck is what the backends are asked.
+func healthCheck(c *config.Config) health.Check {
+	h := &c.Health
+	check := health.Check{
+		Kind: checks[h.Check], Path: h.Path, Host: h.Host, Body: h.Body,
+		Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
+	}
+	for _, r := range h.Status {
+		check.Status = append(check.Status, health.Range(r))
+	}
+	return check
+}
+
+func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
+	pool, err := newPool(c)
+	if err != nil {
+		return nil, err
+	}
+	return &proxy.Proxy{
+		Pool:             pool,
+		ConnectTimeout:   c.Forward.ConnectTimeout,
+		FirstByteTimeout: c.Forward.FirstByteTimeout,
+		IdleTimeout:      c.Forward.IdleTimeout,
+		Retries:          c.Forward.Retries,
+		RewriteHost:      !c.Forward.PreserveHost,
+		ErrorPage:        errorPage,
+		Counters:         counters,
+		Log:              log,
+	}, nil
+}
+
+// pool is the live pool, nil without backends.
+func (l *live) pool() *backend.Pool {
+	if l.proxy == nil {
+		return nil
+	}
+	return l.proxy.Pool
+}
+
+// backends are those of the live pool.
+func (l *live) backends() []*backend.Backend {
+	if p := l.pool(); p != nil {
+		return p.Backends()
+	}
+	return nil
+}

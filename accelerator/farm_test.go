@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// farmLoad asks for pages until it is ended, and notes what fails.
+type farmLoad struct {
+	asked  atomic.Int64
+	mu     sync.Mutex
+	failed []string // guarded by mu
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+func loadFarm(p *process, clients int) *farmLoad {
+	l := &farmLoad{stop: make(chan struct{})}
+	transport := &http.Transport{MaxIdleConnsPerHost: clients}
+	client := &http.Client{Transport: transport, Timeout: patience}
+	for range clients {
+		l.done.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-l.stop:
+					return
+				default:
+				}
+				if err := l.ask(client, fmt.Sprintf("http://%s/page?%d", p.listen, n)); err != nil {
+					l.mu.Lock()
+					l.failed = append(l.failed, err.Error())
+					l.mu.Unlock()
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *farmLoad) ask(client *http.Client, url string) error {
+	l.asked.Add(1)
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || len(text) != 1000 {
+		return fmt.Errorf("%s: status %d, %d bytes, %v", url, answer.StatusCode, len(text), err)
+	}
+	return nil
+}
+
+// end ends the load and returns what failed.
+func (l *farmLoad) end() []string {
+	close(l.stop)
+	l.done.Wait()
+	return l.failed
+}
+
+// Servers of the farm die, hang and are restarted, and no client notices: not one
+// request fails.
+func TestFarmUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "site/page", strings.Repeat("x", 1000))
+	// The servers of the farm are this program, too: what it forwards to is a real
+	// server, whichever.
+	serve := write(t, dir, "backend.json", `{"rules": {"query": "ignore", "unknown_type": "text/plain"}, "content": {"root": "site"}}`)
+	var farm []*process
+	var urls []string
+	for range 3 {
+		b := start(t, "-config", serve)
+		farm = append(farm, b)
+		urls = append(urls, fmt.Sprintf(`{"url": "http://%s"}`, b.listen))
+	}
+	front := start(t, "-config", write(t, dir, "front.json", `{
+		"admin": "front.sock",
+		"backends": [`+strings.Join(urls, ", ")+`],
+		"forward": {"first_byte_timeout": "1s"},
+		"health": {"check": "http", "path": "/page", "status": "200", "interval": "100ms", "timeout": "500ms", "rise": 2, "fall": 2},
+	}`))
+	times := func(text string) int {
+		log, _ := front.lines()
+		return len(slices.DeleteFunc(slices.Clone(log), func(l string) bool { return !strings.Contains(l, text) }))
+	}
+	waitFor := func(text string, n int) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); times(text) < n; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("not %d times in the log: %s", n, text)
+			}
+		}
+	}
+	settle := func() { time.Sleep(300 * time.Millisecond) } // Of load, with things as they are.
+	restart := func(i int) {
+		t.Helper()
+		farm[i] = start(t, "-config", serve, "-listen", farm[i].listen)
+	}
+	load := loadFarm(front, 8)
+	settle()
+
+	farm[0].signal(syscall.SIGKILL)
+	farm[0].end()
+	down, up := "backend is down\" backend=http://", "backend is up again\" backend=http://"
+	waitFor(down+farm[0].listen, 1)
+	settle()
+	restart(0)
+	waitFor(up+farm[0].listen, 1)
+	settle()
+
+	farm[1].signal(syscall.SIGSTOP)
+	waitFor(down+farm[1].listen, 1)
+	settle()
+	farm[1].signal(syscall.SIGCONT)
+	waitFor(up+farm[1].listen, 1)
+	settle()
+
+	for i := range farm {
+		before := times(up + farm[i].listen)
+		farm[i].stop()
+		restart(i)
+		settle()
+		waitFor(up+farm[i].listen, min(before, times(down+farm[i].listen)))
+	}
+
+	failed := load.end()
+	t.Logf("%d requests", load.asked.Load())
+	if len(failed) > 0 {
+		t.Errorf("%d of %d requests failed, such as: %s", len(failed), load.asked.Load(), strings.Join(failed[:min(5, len(failed))], "\n"))
+	}
+	if load.asked.Load() < 100 {
+		t.Error("that is no load")
+	}
+
+	var now status
+	ask := adminClient(t, filepath.Join(dir, "front.sock"))
+	_, text := ask("GET", "/status")
+	if err := json.Unmarshal([]byte(text), &now); err != nil || len(now.Backends) != 3 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	for _, b := range now.Backends {
+		if b.Requests == 0 || b.InFlight != 0 || b.Weight != 1 || b.Health == "unchecked" {
+			t.Errorf("in the end: %+v", b)
+		}
+	}
+	_, text = ask("GET", "/metrics")
+	for _, line := range []string{
+		"ramjet_backend_up{backend=\"http://" + farm[0].listen + "\"} 1", "ramjet_backend_in_flight{backend=\"http://" + farm[2].listen + "\"} 0",
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics have no %s in\n%s", line, text)
+		}
+	}
+}
