@@ -74,6 +74,15 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// Who may get a request that is forwarded is part of the explanation.
+func TestExplainBackends(t *testing.T) {
+	t.Parallel()
+	stdout, stderr, status := output(t, "-backend", "http://127.0.0.1:1", "-explain", "/cgi-bin/x")
+	if status != 0 || !strings.Contains(stdout, "\n  backend  http://127.0.0.1:1, weight 1: may get it\n\nforwarded: ") {
+		t.Errorf("exit status %d:\n%s%s", status, stdout, stderr)
+	}
+}
+
 func TestExplainCommand(t *testing.T) {
 	t.Parallel()
 	site := t.TempDir()

@@ -22,6 +22,7 @@ var (
 func newPool(c *config.Config) (*backend.Pool, error) {
 	s := backend.Settings{
 		Balance:    balances[c.Forward.Balance],
+		SlowStart:  c.Forward.SlowStart,
 		RetryShare: c.Forward.RetryShare,
 		Ejection:   backend.Ejection{Failures: c.Ejection.Failures, Time: c.Ejection.Time, Most: c.Ejection.Most},
 	}

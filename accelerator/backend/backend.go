@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync/atomic"
+	"time"
 )
 
 // Backend is one server of the farm. Its address never changes; all else is
@@ -18,6 +19,7 @@ type Backend struct {
 	Ejections atomic.Uint64 // times that it was left out because of its failures
 
 	health atomic.Int32 // a Health
+	back   atomic.Int64 // when it came up after it was down, in nanoseconds since 1970; 0: never
 	record record
 }
 
@@ -37,8 +39,14 @@ func (h Health) String() string { return [...]string{"unchecked", "up", "down"}[
 // Health returns what the last checks said.
 func (b *Backend) Health() Health { return Health(b.health.Load()) }
 
-// SetHealth is for whoever checks, and returns what was said before.
-func (b *Backend) SetHealth(h Health) (before Health) { return Health(b.health.Swap(int32(h))) }
+// SetHealth is for whoever checks, and returns what was said before. now is the
+// time of the check.
+func (b *Backend) SetHealth(h Health, now time.Time) (before Health) {
+	if h == Up && b.Health() == Down {
+		b.back.Store(now.UnixNano()) // Before it gets requests.
+	}
+	return Health(b.health.Swap(int32(h)))
+}
 
 // Begin counts a request that is about to be sent to b. Every Begin is followed
 // by exactly one End.
@@ -53,6 +61,19 @@ func (b *Backend) End() { b.InFlight.Add(-1) }
 // well tells whether b is to get requests: neither down nor ejected.
 func (b *Backend) well(now int64) bool {
 	return b.Health() != Down && !b.record.out(now)
+}
+
+// full is the share of its weight that a backend in good order has.
+const full = 100
+
+// warmth is the share, 1 to full, of its weight that b has so long after it was
+// down or left out: it may have to fill its caches first.
+func (b *Backend) warmth(now int64, slowStart time.Duration) int64 {
+	start := max(b.back.Load(), b.record.until.Load())
+	if start == 0 || now-start >= int64(slowStart) {
+		return full
+	}
+	return max(1, full*(now-start)/int64(slowStart))
 }
 
 // check says what is wrong with the address of a backend.

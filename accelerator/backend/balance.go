@@ -22,8 +22,15 @@ const (
 	RoundRobin
 )
 
+// candidate is a member that may be chosen for a request, and what its weight
+// counts just now, in hundredths.
+type candidate struct {
+	*member
+	share int64
+}
+
 // choose takes one of two or more.
-func (p *Pool) choose(from []*member) *Backend {
+func (p *Pool) choose(from []candidate) *Backend {
 	switch p.settings.Balance {
 	case LeastConnections:
 		return leastBusy(from).Backend
@@ -37,38 +44,38 @@ func (p *Pool) choose(from []*member) *Backend {
 	if other.busier(one) {
 		return one.Backend
 	}
-	if one.busier(other) || rand.IntN(2) == 0 && one.weight == other.weight {
+	if one.busier(other) || rand.IntN(2) == 0 && one.share == other.share {
 		return other.Backend
 	}
 	return one.Backend
 }
 
 // busier compares what each would have in flight, by weight.
-func (m *member) busier(other *member) bool {
-	return (m.InFlight.Load()+1)*other.weight > (other.InFlight.Load()+1)*m.weight
+func (c candidate) busier(other candidate) bool {
+	return (c.InFlight.Load()+1)*other.share > (other.InFlight.Load()+1)*c.share
 }
 
 // atRandom returns an index, each as likely as its weight says.
-func atRandom(from []*member) int {
+func atRandom(from []candidate) int {
 	var sum int64
-	for _, m := range from {
-		sum += m.weight
+	for _, c := range from {
+		sum += c.share
 	}
 	point := rand.Int64N(sum)
-	return slices.IndexFunc(from, func(m *member) bool {
-		point -= m.weight
+	return slices.IndexFunc(from, func(c candidate) bool {
+		point -= c.share
 		return point < 0
 	})
 }
 
 // leastBusy begins anywhere, so that the first does not get all while nobody is
 // busy.
-func leastBusy(from []*member) *member {
+func leastBusy(from []candidate) candidate {
 	start := rand.IntN(len(from))
 	best := from[start]
 	for i := 1; i < len(from); i++ {
-		if m := from[(start+i)%len(from)]; best.busier(m) {
-			best = m
+		if c := from[(start+i)%len(from)]; best.busier(c) {
+			best = c
 		}
 	}
 	return best
@@ -76,16 +83,16 @@ func leastBusy(from []*member) *member {
 
 // inTurn is nginx's smooth weighted round robin: each gains its weight, the
 // richest is taken and pays for all.
-func (p *Pool) inTurn(from []*member) *member {
+func (p *Pool) inTurn(from []candidate) *member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var best *member
 	var sum int64
-	for _, m := range from {
-		m.current += m.weight
-		sum += m.weight
-		if best == nil || m.current > best.current {
-			best = m
+	for _, c := range from {
+		c.current += c.share
+		sum += c.share
+		if best == nil || c.current > best.current {
+			best = c.member
 		}
 	}
 	best.current -= sum

@@ -6,7 +6,7 @@
 //
 //	backend.go  Backend: address, counters, health   balance.go  whose turn it is
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
-//	budget.go   how many requests may be sent again
+//	budget.go   how many requests may be sent again  explain.go  all that in words
 package backend
 
 import (
@@ -28,6 +28,9 @@ type Settings struct {
 	Servers  []Server
 	Balance  Balance
 	Ejection Ejection
+	// SlowStart is how long a backend that was down or ejected takes to come back to
+	// its full weight; 0 is no time.
+	SlowStart time.Duration
 	// RetryShare is how many requests may be sent again, in percent of all.
 	RetryShare int
 	// Now is the clock, for tests; time.Now if nil.
@@ -113,20 +116,22 @@ func (p *Pool) Inherit(old *Pool) {
 // requests as if they were: a check may be wrong, and there is nothing to lose.
 func (p *Pool) Next(tried ...*Backend) *Backend {
 	now := p.settings.Now().UnixNano()
-	var room [16]*member
+	var room [16]candidate
 	well := room[:0]
 	for _, m := range p.members {
 		if m.well(now) {
-			well = append(well, m)
+			well = append(well, candidate{m, m.weight * m.warmth(now, p.settings.SlowStart)})
 		}
 	}
 	if len(well) == 0 {
-		well = append(well, p.members...)
+		for _, m := range p.members {
+			well = append(well, candidate{m, m.weight * full})
+		}
 	}
 	if len(tried) == 0 {
 		p.budget.pay()
 	} else {
-		well = slices.DeleteFunc(well, func(m *member) bool { return slices.Contains(tried, m.Backend) })
+		well = slices.DeleteFunc(well, func(c candidate) bool { return slices.Contains(tried, c.Backend) })
 	}
 	switch len(well) {
 	case 0:

@@ -164,8 +164,8 @@ func TestNextAndHealth(t *testing.T) {
 	for _, balance := range []Balance{TwoChoices, LeastConnections, RoundRobin} {
 		p := mustPool(t, Settings{Balance: balance}, "http://a", "http://b", "http://c")
 		b := p.Backends()
-		b[0].SetHealth(Down)
-		b[1].SetHealth(Up)
+		b[0].SetHealth(Down, time.Now())
+		b[1].SetHealth(Up, time.Now())
 		got := shares(p, 800, false)
 		if got["a"] != 0 || got["b"] == 0 || got["c"] == 0 {
 			t.Errorf("a is down, c unchecked: %v", got)
@@ -173,12 +173,12 @@ func TestNextAndHealth(t *testing.T) {
 		if p.Next(b[1], b[2]) != nil {
 			t.Error("a backend that is down was tried though others are well")
 		}
-		b[1].SetHealth(Down)
-		b[2].SetHealth(Down)
+		b[1].SetHealth(Down, time.Now())
+		b[2].SetHealth(Down, time.Now())
 		if got := shares(p, 800, false); len(got) != 3 {
 			t.Errorf("all are down: %v", got)
 		}
-		if before := b[0].SetHealth(Up); before != Down {
+		if before := b[0].SetHealth(Up, time.Now()); before != Down {
 			t.Errorf("before, it was %v", before)
 		}
 		if got := shares(p, 80, false); got["a"] != 80 {
@@ -250,10 +250,72 @@ func TestEjection(t *testing.T) {
 	}
 }
 
+// A backend that comes back gets its share bit by bit.
+func TestSlowStart(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, balance := range []Balance{TwoChoices, LeastConnections, RoundRobin} {
+		p := mustPool(t, Settings{
+			Balance: balance, SlowStart: 100 * time.Second, Now: func() time.Time { return now },
+			Ejection: Ejection{Failures: 1, Time: time.Second, Most: 50},
+		}, "http://a", "http://b")
+		b := p.Backends()
+		b[0].SetHealth(Up, now)
+		b[1].SetHealth(Up, now)
+		// Nobody who was never away is slow.
+		want := func(share float64) {
+			t.Helper()
+			got := shares(p, 8000, true)
+			if d := math.Abs(float64(got["a"])/8000 - share); d > 0.02 {
+				t.Errorf("balance %d: %.3f of all, want %.3f", balance, float64(got["a"])/8000, share)
+			}
+			for _, b := range p.Backends() { // They end.
+				b.InFlight.Store(0)
+			}
+		}
+		want(0.5)
+		b[0].SetHealth(Down, now)
+		b[0].SetHealth(Up, now)
+		now = now.Add(25 * time.Second)
+		want(0.2)
+		now = now.Add(25 * time.Second)
+		want(1. / 3)
+		now = now.Add(50 * time.Second)
+		want(0.5)
+		p.Failed(b[0])
+		now = now.Add(51 * time.Second)
+		want(1. / 3)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := mustPool(t, Settings{
+		SlowStart: 100 * time.Second, Ejection: Ejection{Failures: 1, Time: time.Minute, Most: 50}, Now: func() time.Time { return now },
+	}, "http://a*3", "http://b", "http://c", "http://d")
+	b := p.Backends()
+	b[1].SetHealth(Down, now)
+	p.Failed(b[2])
+	b[3].SetHealth(Down, now)
+	b[3].SetHealth(Up, now.Add(-40*time.Second))
+	want := `http://a, weight 3: may get it
+http://b, weight 1: down, say its health checks
+http://c, weight 1, of which 1% just now: failed too often, left out until 2026-01-02T03:05:05Z
+http://d, weight 1, of which 40% just now: may get it
+`
+	if got := p.Explain(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	b[0].SetHealth(Down, now)
+	b[3].SetHealth(Down, now)
+	if got := p.Explain(); !strings.HasPrefix(got, "http://a, weight 3: down, say its health checks; so are all, so it may get it\n") {
+		t.Errorf("all are out:\n%s", got)
+	}
+}
+
 func TestInherit(t *testing.T) {
 	old := mustPool(t, Settings{}, "http://a", "http://b")
 	old.Backends()[1].Begin()
-	old.Backends()[1].SetHealth(Down)
+	old.Backends()[1].SetHealth(Down, time.Now())
 	p := mustPool(t, Settings{}, "http://c", "http://b*7")
 	p.Inherit(old)
 	b := p.Backends()

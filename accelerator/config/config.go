@@ -133,6 +133,8 @@ type Forward struct {
 	PreserveHost bool
 	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections or round_robin.
 	Balance string
+	// "slow_start": "0s". How long a backend that was down or left out takes to come back to its full weight, 0 to 1h.
+	SlowStart time.Duration
 	// "retries": 2. To how many other backends an idempotent request without a body goes when one fails it before its
 	// answer begins, 0 to 10.
 	Retries int

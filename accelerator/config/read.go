@@ -145,6 +145,7 @@ func (f *Forward) read(n node) {
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
 		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin"),
+		"slow_start":         duration(&f.SlowStart, `"30s"`, 0, time.Hour),
 		"retries":            number(&f.Retries, "2", 0, 10),
 		"retry_share":        number(&f.RetryShare, "20", 0, 100),
 	})

@@ -40,7 +40,7 @@ func (r *round) forget() {
 		return
 	}
 	for _, b := range r.backends {
-		b.SetHealth(backend.Unchecked)
+		b.SetHealth(backend.Unchecked, time.Now())
 	}
 }
 
@@ -111,10 +111,10 @@ func (c *Checker) follow(ctx context.Context, b *backend.Backend, check *Check) 
 			c.Failed.Add(1)
 		}
 		switch {
-		case bad >= check.Fall && b.SetHealth(backend.Down) != backend.Down:
+		case bad >= check.Fall && b.SetHealth(backend.Down, time.Now()) != backend.Down:
 			c.Log.Warn("backend is down", "backend", b.URL.String(), "err", err)
 		case good >= check.Rise || good > 0 && b.Health() == backend.Unchecked:
-			if b.SetHealth(backend.Up) == backend.Down {
+			if b.SetHealth(backend.Up, time.Now()) == backend.Down {
 				c.Log.Info("backend is up again", "backend", b.URL.String())
 			}
 		}

@@ -57,7 +57,7 @@ func TestNoEjectionForAccidents(t *testing.T) {
 	})
 	f := startFront(t, &Proxy{}, sometimes, sometimes[:strings.LastIndex(sometimes, ":")]+":1")
 	f.Pool = poolWith(t, f.Pool, backend.Ejection{Failures: 3, Time: time.Hour, Most: 50})
-	f.Pool.Backends()[1].SetHealth(backend.Down)
+	f.Pool.Backends()[1].SetHealth(backend.Down, time.Now())
 	for range 30 {
 		_ = get(t, f.addr, "/")
 	}

@@ -167,6 +167,9 @@ func (p *Proxy) Close() {
 	p.transport.CloseIdleConnections()
 }
 
+// Explain says who may get the next request, a line for each backend.
+func (p *Proxy) Explain() string { return p.Pool.Explain() }
+
 // ServeHTTP forwards r and its answer. When the answer breaks off it panics with
 // http.ErrAbortHandler, so that the server closes the connection and the client
 // does not take what it has for the whole.

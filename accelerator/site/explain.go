@@ -13,7 +13,7 @@ import (
 const browserCodings = "gzip, deflate, br, zstd"
 
 // Explain tells in words what a GET for a URL, or for a path, gets and why: each
-// rule with its verdict, then the outcome. The error is about the URL.
+// rule with its verdict, the backends if it is forwarded, then the outcome. The error is about the URL.
 func (s *Site) Explain(target string) (string, error) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -32,6 +32,12 @@ func (s *Site) Explain(target string) (string, error) {
 		fmt.Fprintf(&b, "  %-6s  %-50s  %s\n", ruleName(rule), rule.Text, s.verdict(rule, &d, why))
 		if why != "" {
 			failed = append(failed, fmt.Sprintf("rule %d, %s", rule.Number, why))
+		}
+	}
+	if farm, ok := s.Farm.(interface{ Explain() string }); ok && d.Failed != nil {
+		b.WriteByte('\n')
+		for line := range strings.Lines(farm.Explain()) {
+			b.WriteString("  backend  " + line)
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", s.outcome(&d, strings.Join(failed, "; ")))

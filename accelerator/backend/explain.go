@@ -1,0 +1,36 @@
+package backend
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Explain says of each backend whether it may get the next request, and why not,
+// a line each.
+func (p *Pool) Explain() string {
+	now := p.settings.Now()
+	anybody := false
+	for _, m := range p.members {
+		anybody = anybody || m.well(now.UnixNano())
+	}
+	var b strings.Builder
+	for _, m := range p.members {
+		verdict := "may get it"
+		switch until, ejected := m.Ejected(now); {
+		case m.Health() == Down:
+			verdict = "down, say its health checks"
+		case ejected:
+			verdict = "failed too often, left out until " + until.UTC().Format(time.RFC3339)
+		}
+		if !anybody {
+			verdict += "; so are all, so it may get it"
+		}
+		warmth := ""
+		if w := m.warmth(now.UnixNano(), p.settings.SlowStart); w < full {
+			warmth = fmt.Sprintf(", of which %d%% just now", w)
+		}
+		fmt.Fprintf(&b, "%s, weight %d%s: %s\n", m.URL, m.weight, warmth, verdict)
+	}
+	return b.String()
+}
