@@ -22,6 +22,7 @@ var (
 func newPool(c *config.Config) (*backend.Pool, error) {
 	s := backend.Settings{
 		Balance:    balances[c.Forward.Balance],
+		Limits:     backend.Limits{InFlight: c.Forward.InFlight, Queue: c.Forward.Queue, QueueTime: c.Forward.QueueTime},
 		SlowStart:  c.Forward.SlowStart,
 		RetryShare: c.Forward.RetryShare,
 		Ejection:   backend.Ejection{Failures: c.Ejection.Failures, Time: c.Ejection.Time, Most: c.Ejection.Most},
@@ -55,6 +56,7 @@ func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.Re
 		ConnectTimeout:   c.Forward.ConnectTimeout,
 		FirstByteTimeout: c.Forward.FirstByteTimeout,
 		IdleTimeout:      c.Forward.IdleTimeout,
+		Hold:             c.Forward.Hold,
 		Retries:          c.Forward.Retries,
 		RewriteHost:      !c.Forward.PreserveHost,
 		ErrorPage:        errorPage,

@@ -53,6 +53,12 @@ func (s *server) metrics() *prometheus.Registry {
 		func() float64 { return float64(s.listener.Stats.Crowded.Load() + s.looped(eventloop.Crowded)) })
 	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })
 	gauge("forward_in_flight", "Requests being forwarded now, tunnels included.", func() float64 { return float64(s.forward.InFlight()) })
+	gauge("forward_queue", "Requests that wait for a backend with room.", func() float64 {
+		if p := s.live.Load().pool(); p != nil {
+			return float64(p.Waiting())
+		}
+		return 0
+	})
 	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
 	for result, count := range map[string]*atomic.Uint64{"good": &s.health.Passed, "bad": &s.health.Failed} {
 		counter("backend_checks_total", "Health checks of backends, by result.", prometheus.Labels{"result": result},

@@ -55,6 +55,20 @@ func (b *Backend) Begin() {
 	b.InFlight.Add(1)
 }
 
+// begin is Begin if b has fewer than most requests in flight; 0 is no limit.
+func (b *Backend) begin(most int) bool {
+	for {
+		n := b.InFlight.Load()
+		if most > 0 && n >= int64(most) {
+			return false
+		}
+		if b.InFlight.CompareAndSwap(n, n+1) {
+			b.Requests.Add(1)
+			return true
+		}
+	}
+}
+
 // End counts the end of a request that was counted by Begin.
 func (b *Backend) End() { b.InFlight.Add(-1) }
 

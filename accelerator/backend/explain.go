@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,6 +23,9 @@ func (p *Pool) Explain() string {
 			verdict = "down, say its health checks"
 		case ejected:
 			verdict = "failed too often, left out until " + until.UTC().Format(time.RFC3339)
+		}
+		if most := p.settings.Limits.InFlight; most > 0 && m.InFlight.Load() >= int64(most) {
+			verdict += ", when it has fewer than " + strconv.Itoa(most) + " requests"
 		}
 		if !anybody {
 			verdict += "; so are all, so it may get it"

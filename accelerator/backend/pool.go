@@ -6,7 +6,8 @@
 //
 //	backend.go  Backend: address, counters, health   balance.go  whose turn it is
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
-//	budget.go   how many requests may be sent again  explain.go  all that in words
+//	budget.go   how many requests may be sent again  queue.go    waiting for one with room
+//	explain.go  all that in words
 package backend
 
 import (
@@ -28,6 +29,7 @@ type Settings struct {
 	Servers  []Server
 	Balance  Balance
 	Ejection Ejection
+	Limits   Limits
 	// SlowStart is how long a backend that was down or ejected takes to come back to
 	// its full weight; 0 is no time.
 	SlowStart time.Duration
@@ -51,6 +53,7 @@ type Pool struct {
 	members  []*member // immutable but for the fields that mu guards
 	backends []*Backend
 	budget   budget
+	queue    queue
 
 	mu sync.Mutex // guards the turns of RoundRobin, and the number of the ejected
 }
@@ -111,35 +114,49 @@ func (p *Pool) Inherit(old *Pool) {
 }
 
 // Next returns the backend that a request is to be sent to, leaving out those
-// that were tried for it already, or nil when none is left. Backends that are
-// down or ejected get nothing while another is well. If none is, all get
-// requests as if they were: a check may be wrong, and there is nothing to lose.
+// that were tried for it already and those that have no room, or nil when none
+// is left. Backends that are down or ejected get nothing while another is well.
+// If none is, all get requests as if they were: a check may be wrong, and there is
+// nothing to lose.
 func (p *Pool) Next(tried ...*Backend) *Backend {
-	now := p.settings.Now().UnixNano()
-	var room [16]candidate
-	well := room[:0]
-	for _, m := range p.members {
-		if m.well(now) {
-			well = append(well, candidate{m, m.weight * m.warmth(now, p.settings.SlowStart)})
-		}
-	}
-	if len(well) == 0 {
-		for _, m := range p.members {
-			well = append(well, candidate{m, m.weight * full})
-		}
-	}
 	if len(tried) == 0 {
 		p.budget.pay()
-	} else {
-		well = slices.DeleteFunc(well, func(c candidate) bool { return slices.Contains(tried, c.Backend) })
 	}
-	switch len(well) {
+	b, _ := p.next(tried)
+	return b
+}
+
+// next reports, if there is no backend, whether that is for want of room.
+func (p *Pool) next(tried []*Backend) (b *Backend, crowded bool) {
+	now := p.settings.Now().UnixNano()
+	var room [16]candidate
+	from := room[:0]
+	anybody := false
+	for _, m := range p.members {
+		if m.well(now) {
+			anybody = true
+			from = append(from, candidate{m, m.weight * m.warmth(now, p.settings.SlowStart)})
+		}
+	}
+	if !anybody {
+		for _, m := range p.members {
+			from = append(from, candidate{m, m.weight * full})
+		}
+	}
+	if len(tried) > 0 {
+		from = slices.DeleteFunc(from, func(c candidate) bool { return slices.Contains(tried, c.Backend) })
+	}
+	if most := int64(p.settings.Limits.InFlight); most > 0 && len(from) > 0 {
+		from = slices.DeleteFunc(from, func(c candidate) bool { return c.InFlight.Load() >= most })
+		crowded = len(from) == 0
+	}
+	switch len(from) {
 	case 0:
-		return nil
+		return nil, crowded
 	case 1:
-		return well[0].Backend
+		return from[0].Backend, false
 	}
-	return p.choose(well)
+	return p.choose(from), false
 }
 
 // Backends returns all backends in the order they were given. The caller must

@@ -133,6 +133,14 @@ type Forward struct {
 	PreserveHost bool
 	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections or round_robin.
 	Balance string
+	// "in_flight": 0. Requests at one backend at a time, 0 to 1000000; more wait in a queue. 0 means no limit.
+	InFlight int
+	// "queue": 1000. Requests that may wait, 0 to 1000000; more get 503.
+	Queue int
+	// "queue_time": "10s". Time that one waits, 10ms to 24h; then it gets 503.
+	QueueTime time.Duration
+	// "hold": "0s". How long a request waits for a backend to come back when none can be connected to, 0 to 24h.
+	Hold time.Duration
 	// "slow_start": "0s". How long a backend that was down or left out takes to come back to its full weight, 0 to 1h.
 	SlowStart time.Duration
 	// "retries": 2. To how many other backends an idempotent request without a body goes when one fails it before its

@@ -3,7 +3,7 @@ package proxy
 import "sync/atomic"
 
 // Event is something that happens to a forwarded request. The events up to
-// ClientBodyBad are outcomes: each request ends in exactly one of them. The
+// QueueTimeout are outcomes: each request ends in exactly one of them. The
 // others come on the way.
 type Event int
 
@@ -20,10 +20,13 @@ const (
 	ClientAborted
 	ClientStalled
 	ClientBodyBad
+	QueueFull
+	QueueTimeout
 	FailedOver
 	Retried
 	Resent
 	RetryDenied
+	Held
 	NumEvents // how many there are
 )
 
@@ -41,10 +44,13 @@ var events = [NumEvents]struct{ name, help string }{
 	ClientAborted:    {"client_aborted", "The client went away before it had the whole answer."},
 	ClientStalled:    {"client_stalled", "The client stopped sending inside the request's body (answered 408), or stopped reading the answer."},
 	ClientBodyBad:    {"client_body_bad", "The request's body was malformed (answered 400) or too large (answered 413)."},
+	QueueFull:        {"queue_full", "All backends had as many requests as they may have, and the queue was full; answered 503."},
+	QueueTimeout:     {"queue_timeout", "All backends had as many requests as they may have for too long; answered 503."},
 	FailedOver:       {"failed_over", "A backend could not be connected to, and the next one was tried."},
 	Retried:          {"retried", "A kept-alive connection died before a byte of answer, and the request was sent again."},
 	Resent:           {"resent", "A backend failed an idempotent request before its answer began, and another one got it."},
 	RetryDenied:      {"retry_denied", "A request would have gone to another backend, but the budget for that was spent."},
+	Held:             {"held", "No backend could be connected to, and the request waited for one to come back."},
 }
 
 // String is the event's name as a metric's label: lower case and underscores.
@@ -55,7 +61,7 @@ func (e Event) Help() string { return events[e].help }
 
 // IsOutcome reports whether e ends a request. The outcomes of all requests add
 // up to their number.
-func (e Event) IsOutcome() bool { return e <= ClientBodyBad }
+func (e Event) IsOutcome() bool { return e <= QueueTimeout }
 
 // Counters counts what happens to forwarded requests. The zero value is ready;
 // it must not be copied. It is safe for use by any number of goroutines.

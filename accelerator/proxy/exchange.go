@@ -34,6 +34,7 @@ type exchange struct {
 	connections int              // how many the last attempt was given
 	conn        net.Conn         // the last of them
 	tunnel      bool             // the answer was 101
+	held        bool             // it waited for a backend to come back
 	strike      bool             // the answer was whole, but one that a backend in good order does not give
 
 	outcome  Event
@@ -80,7 +81,7 @@ func (x *exchange) end() {
 	}
 	if x.backend != nil {
 		x.judge()
-		x.backend.End()
+		x.proxy.Pool.Release(x.backend)
 	}
 	x.body.finish()
 	x.cancel(nil)
@@ -129,38 +130,69 @@ func (x *exchange) address() string {
 // only a request that may be repeated goes to another (RFC 9110 §9.2.2), a few
 // times, and within the pool's budget.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	pool, ctx := x.proxy.Pool, out.Context()
 	tried := make([]*backend.Backend, 0, 4)
-	b := x.proxy.Pool.Next()
+	b, err := pool.Take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	for repeats := 0; ; {
 		res, err := x.attempt(out, b)
-		if err == nil || out.Context().Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return res, err
 		}
-		event := FailedOver
-		if x.connections > 0 {
-			if repeats == x.proxy.Retries || !x.repeatable() {
-				return nil, err
-			}
-			repeats++
-			event = Resent
-		} else {
+		seen := x.connections > 0
+		if seen && (repeats == x.proxy.Retries || !x.repeatable()) {
+			return nil, err
+		}
+		if !seen {
 			x.failed(b)
 		}
 		tried = append(tried, b)
-		next := x.proxy.Pool.Next(tried...)
-		if next == nil {
-			return nil, err
-		}
-		if event == Resent {
-			if !x.proxy.Pool.Retry() {
-				x.proxy.Counters.add(RetryDenied)
+		next, _ := pool.Take(ctx, tried...)
+		switch {
+		case next == nil && !seen && x.hold(ctx, began):
+			tried = tried[:0] // All of them anew.
+			if next, _ = pool.Take(ctx); next == nil {
 				return nil, err
 			}
+		case next == nil:
+			return nil, err
+		case !seen:
+			x.proxy.Counters.add(FailedOver)
+		case !pool.Retry():
+			x.proxy.Counters.add(RetryDenied)
+			pool.Release(next)
+			return nil, err
+		default:
+			repeats++
 			x.failed(b)
+			x.proxy.Counters.add(Resent)
 		}
-		x.proxy.Counters.add(event)
-		x.proxy.Log.Debug("trying another backend", "backend", x.address(), "event", event, "error", err)
+		x.proxy.Log.Debug("trying another backend", "backend", x.address(), "error", err)
 		b = next
+	}
+}
+
+// holdStep is how often a request that is held tries all backends again.
+const holdStep = 100 * time.Millisecond
+
+// hold waits a moment for a backend to come back, if there is time left for that
+// since the request began.
+func (x *exchange) hold(ctx context.Context, began time.Time) bool {
+	if time.Since(began)+holdStep > x.proxy.Hold {
+		return false
+	}
+	if !x.held {
+		x.held = true
+		x.proxy.Counters.add(Held)
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(holdStep):
+		return true
 	}
 }
 
@@ -177,12 +209,11 @@ func (x *exchange) repeatable() bool {
 	return false
 }
 
-// attempt sends the request to one backend.
+// attempt sends the request to a backend that was taken for it.
 func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Response, error) {
 	if x.backend != nil {
-		x.backend.End()
+		x.proxy.Pool.Release(x.backend)
 	}
-	b.Begin()
 	x.backend, x.connections = b, 0
 	r := out.WithContext(out.Context())
 	r.URL = &url.URL{Scheme: b.URL.Scheme, Host: b.URL.Host}

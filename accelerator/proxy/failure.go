@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+
+	"ramjet/accelerator/backend"
 )
 
 var (
@@ -34,6 +36,10 @@ func (x *exchange) diagnose(err error) failure {
 		timeout = e.Timeout()
 	}
 	switch {
+	case errors.Is(err, backend.ErrQueueFull):
+		return failure{QueueFull, http.StatusServiceUnavailable, "all servers are busy; please try again in a moment"}
+	case errors.Is(err, backend.ErrQueueTime):
+		return failure{QueueTimeout, http.StatusServiceUnavailable, "all servers were busy for too long; please try again in a moment"}
 	case errors.Is(err, errUpgradeTo):
 		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
 	case x.connections == 0 && timeout:
@@ -78,6 +84,9 @@ func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	}
 	clear(x.w.Header())
 	x.w.restore()
+	if f.status == http.StatusServiceUnavailable {
+		x.w.Header().Set("Retry-After", "1") // seconds, RFC 9110 §10.2.3
+	}
 	x.proxy.ErrorPage(x.w.ResponseWriter, x.in, f.status, f.reason)
 }
 

@@ -92,6 +92,10 @@ type Proxy struct {
 	// by no answer in time, too. The pool's budget bounds them all together.
 	Retries int
 
+	// Hold is how long a request waits for a backend to come back when none can be
+	// connected to.
+	Hold time.Duration
+
 	// RewriteHost sends the address of the backend as Host. By default the
 	// backend sees the Host that the client sent.
 	RewriteHost bool
