@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 
+	"ramjet/accelerator/admin"
 	"ramjet/accelerator/backend"
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/health"
@@ -77,6 +79,52 @@ func (l *live) pool() *backend.Pool {
 func (l *live) backends() []*backend.Backend {
 	if p := l.pool(); p != nil {
 		return p.Backends()
+	}
+	return nil
+}
+
+// The states that people give a backend.
+const (
+	ready = "ready"
+	drain = "drain"
+)
+
+func stateOf(b *backend.Backend) string {
+	if b.Draining() {
+		return drain
+	}
+	return ready
+}
+
+// backendStates is what people want of the live backends.
+func (s *server) backendStates() admin.Backends {
+	states := admin.Backends{}
+	for _, b := range s.live.Load().backends() {
+		states[b.URL.String()] = stateOf(b)
+	}
+	return states
+}
+
+// setBackendStates changes it, for all that are named or for none. It holds until
+// the program ends, over reloads too.
+func (s *server) setBackendStates(wanted admin.Backends) error {
+	byURL := map[string]*backend.Backend{}
+	for _, b := range s.live.Load().backends() {
+		byURL[b.URL.String()] = b
+	}
+	for url, state := range wanted {
+		if byURL[url] == nil {
+			return fmt.Errorf("%q is not a backend", url)
+		}
+		if state != ready && state != drain {
+			return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
+		}
+	}
+	for url, state := range wanted {
+		if b := byURL[url]; stateOf(b) != state {
+			b.Drain(state == drain)
+			s.log.Info("backend state", "backend", url, "state", state)
+		}
 	}
 	return nil
 }

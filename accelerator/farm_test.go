@@ -134,6 +134,31 @@ func TestFarmUnderLoad(t *testing.T) {
 		waitFor(up+farm[i].listen, min(before, times(down+farm[i].listen)))
 	}
 
+	// Drained by hand, then switched off and on: nobody notices.
+	ask := adminClient(t, filepath.Join(dir, "front.sock"))
+	states := map[string]string{}
+	set := func(i int, state string) {
+		t.Helper()
+		code, text := ask("PATCH", "/backends", fmt.Sprintf(`{"http://%s": %q}`, farm[i].listen, state))
+		if err := json.Unmarshal([]byte(text), &states); code != http.StatusOK || err != nil || len(states) != 3 || states["http://"+farm[i].listen] != state {
+			t.Errorf("PATCH /backends: %d, %v: %s", code, err, text)
+		}
+	}
+	set(2, "drain")
+	time.Sleep(100 * time.Millisecond) // What is in flight ends.
+	idle := inFlight(t, ask, farm[2].listen)
+	if requests, open := inFlight(t, ask, farm[2].listen), idle; open.InFlight != 0 || requests.Requests != open.Requests || open.State != "drain" {
+		t.Errorf("drained, and still at work: %+v", requests)
+	}
+	farm[2].signal(syscall.SIGKILL)
+	farm[2].end()
+	restart(2)
+	set(2, "ready")
+	settle()
+	if got := inFlight(t, ask, farm[2].listen); got.Requests == idle.Requests {
+		t.Errorf("ready again, and without requests: %+v", got)
+	}
+
 	failed := load.end()
 	t.Logf("%d requests", load.asked.Load())
 	if len(failed) > 0 {
@@ -144,7 +169,6 @@ func TestFarmUnderLoad(t *testing.T) {
 	}
 
 	var now status
-	ask := adminClient(t, filepath.Join(dir, "front.sock"))
 	_, text := ask("GET", "/status")
 	if err := json.Unmarshal([]byte(text), &now); err != nil || len(now.Backends) != 3 {
 		t.Fatalf("%v: %s", err, text)
@@ -161,5 +185,84 @@ func TestFarmUnderLoad(t *testing.T) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics have no %s in\n%s", line, text)
 		}
+	}
+}
+
+// inFlight is what the status says of one backend.
+func inFlight(t *testing.T, ask func(method, path string, body ...string) (int, string), address string) backendStatus {
+	t.Helper()
+	var now status
+	_, text := ask("GET", "/status")
+	if err := json.Unmarshal([]byte(text), &now); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range now.Backends {
+		if b.URL == "http://"+address {
+			return b
+		}
+	}
+	t.Fatalf("no backend %s in %s", address, text)
+	return backendStatus{}
+}
+
+// Two people change the farm at once, and no change is lost.
+func TestBackendStates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := "http://"+deadAddress(t), "http://"+deadAddress(t)
+	front := start(t, "-config", write(t, dir, "front.json", `{"admin": "front.sock", "health": {"check": "off"}, "backends": [{"url": "`+a+`"}, {"url": "`+b+`"}]}`))
+	request := func(method, match, body string) (int, string, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, "http://box/backends", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if match != "" {
+			r.Header.Set("If-Match", match)
+		}
+		answer, err := socketClient(filepath.Join(dir, "front.sock")).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, answer.Header.Get("ETag"), string(text)
+	}
+	code, first, text := request("GET", "", "")
+	if want := fmt.Sprintf("{\n  %q: \"ready\",\n  %q: \"ready\"\n}\n", min(a, b), max(a, b)); code != 200 || first == "" || text != want {
+		t.Errorf("%d, %s: %s", code, first, text)
+	}
+	code, second, _ := request("PATCH", first, `{"`+a+`": "drain"}`)
+	if code != 200 || second == first {
+		t.Errorf("%d, %s", code, second)
+	}
+	if code, now, _ := request("PATCH", first, `{"`+b+`": "drain"}`); code != http.StatusPreconditionFailed || now != second {
+		t.Errorf("a change of what was changed since: %d, %s", code, now)
+	}
+	for body, want := range map[string]int{
+		"": 400, "[]": 400, `{"` + a + `": 1}`: 400, `{"http://other": "drain"}`: 422, `{"` + b + `": "drain", "` + a + `": "off"}`: 422, strings.Repeat(" ", 2<<20): 413,
+	} {
+		if code, _, text := request("PATCH", second, body); code != want {
+			t.Errorf("%.40q: %d %s, want %d", body, code, text, want)
+		}
+	}
+	if _, now, text := request("GET", "", ""); now != second {
+		t.Errorf("refused changes changed something: %s", text)
+	}
+	front.signal(syscall.SIGHUP)
+	front.wait("msg=\"reloaded")
+	if _, now, text := request("GET", "", ""); now != second {
+		t.Errorf("a reload changed it: %s", text)
+	}
+	if code, _, _ := request("PATCH", "", `{"`+b+`": "drain"}`); code != 200 {
+		t.Errorf("%d", code)
+	}
+	answer, err := http.Get("http://" + front.listen + "/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("all are drained: %v", answer)
 	}
 }

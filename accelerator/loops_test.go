@@ -26,7 +26,7 @@ import (
 // hooked is a program whose metrics can be asked for.
 type hooked struct {
 	*process
-	ask func(method, path string) (int, string)
+	ask func(method, path string, body ...string) (int, string)
 }
 
 // startHooked starts the program with more settings, for a site in dir.

@@ -153,6 +153,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 		s.admin = &admin.Server{
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
 			Status: s.status, Explain: s.explain, Reload: s.reload,
+			Backends: s.backendStates, SetBackends: s.setBackendStates,
 		}
 		if err := s.admin.Listen(); err != nil {
 			return nil, err

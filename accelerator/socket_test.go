@@ -15,18 +15,23 @@ import (
 	"testing"
 )
 
-// adminClient speaks to the admin socket.
-func adminClient(t *testing.T, socket string) func(method, path string) (int, string) {
-	t.Helper()
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+// socketClient speaks HTTP over a Unix socket.
+func socketClient(socket string) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	return func(method, path string) (int, string) {
+}
+
+// adminClient speaks to the admin socket.
+func adminClient(t *testing.T, socket string) func(method, path string, body ...string) (int, string) {
+	t.Helper()
+	client := socketClient(socket)
+	return func(method, path string, body ...string) (int, string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, "http://admin"+path, nil)
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://admin"+path, strings.NewReader(strings.Join(body, "")))
 		if err != nil {
 			t.Fatal(err)
 		}

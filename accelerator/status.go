@@ -41,6 +41,7 @@ type contentStatus struct {
 type backendStatus struct {
 	URL          string     `json:"url"`
 	Weight       int        `json:"weight"`
+	State        string     `json:"state"`  // ready, drain
 	Health       string     `json:"health"` // unchecked, up, down
 	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
 	Requests     uint64     `json:"requests"`
@@ -87,7 +88,7 @@ func (s *server) status() any {
 	}
 	for _, b := range now.backends() {
 		row := backendStatus{
-			URL: b.URL.String(), Weight: now.pool().Weight(b), Health: b.Health().String(), Requests: b.Requests.Load(),
+			URL: b.URL.String(), Weight: now.pool().Weight(b), State: stateOf(b), Health: b.Health().String(), Requests: b.Requests.Load(),
 			InFlight: b.InFlight.Load(), Failures: b.Failures.Load(), Ejections: b.Ejections.Load(),
 		}
 		if until, is := b.Ejected(time.Now()); is {

@@ -5,6 +5,8 @@
 //	GET  /metrics          Prometheus text format
 //	GET  /explain?url=URL  why a URL is static or not (text)
 //	POST /reload           read the configuration and the content again (text)
+//	GET   /backends        who of the farm is to get requests (JSON)
+//	PATCH /backends        change that
 //	GET  /debug/pprof/     profiles, for `go tool pprof`
 //
 // Whoever may open the socket may do all of this: its mode, 0660, is the lock.
@@ -21,6 +23,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,7 +41,13 @@ type Server struct {
 	Explain func(url string) (string, error)          // the error is about the URL
 	Reload  func(ctx context.Context) (string, error) // the text says what happened
 
+	// Backends returns the state of the live backends; SetBackends changes that of
+	// the ones named, or returns why none is changed.
+	Backends    func() Backends
+	SetBackends func(Backends) error
+
 	listener net.Listener
+	changing sync.Mutex // held from a look at the state to its change
 }
 
 // String names the task.
@@ -110,6 +119,8 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /explain", s.explain)
 	mux.HandleFunc("POST /reload", s.reload)
+	mux.HandleFunc("GET /backends", s.backends)
+	mux.HandleFunc("PATCH /backends", s.patchBackends)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

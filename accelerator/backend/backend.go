@@ -18,6 +18,7 @@ type Backend struct {
 	Failures  atomic.Uint64 // requests that this backend failed: no connection, no answer, a bad or a broken one
 	Ejections atomic.Uint64 // times that it was left out because of its failures
 
+	drain  atomic.Bool
 	health atomic.Int32 // a Health
 	back   atomic.Int64 // when it came up after it was down, in nanoseconds since 1970; 0: never
 	record record
@@ -55,6 +56,13 @@ func (b *Backend) Begin() {
 	b.InFlight.Add(1)
 }
 
+// Drain keeps new requests from a backend, or lets them come again. Those in
+// flight go on, and so do tunnels.
+func (b *Backend) Drain(on bool) { b.drain.Store(on) }
+
+// Draining reports whether new requests are kept from a backend.
+func (b *Backend) Draining() bool { return b.drain.Load() }
+
 // begin is Begin if b has fewer than most requests in flight; 0 is no limit.
 func (b *Backend) begin(most int) bool {
 	for {
@@ -72,9 +80,9 @@ func (b *Backend) begin(most int) bool {
 // End counts the end of a request that was counted by Begin.
 func (b *Backend) End() { b.InFlight.Add(-1) }
 
-// well tells whether b is to get requests: neither down nor ejected.
+// well tells whether b is to get requests: neither down nor ejected nor drained.
 func (b *Backend) well(now int64) bool {
-	return b.Health() != Down && !b.record.out(now)
+	return b.Health() != Down && !b.record.out(now) && !b.Draining()
 }
 
 // full is the share of its weight that a backend in good order has.

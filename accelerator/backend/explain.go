@@ -19,6 +19,8 @@ func (p *Pool) Explain() string {
 	for _, m := range p.members {
 		verdict := "may get it"
 		switch until, ejected := m.Ejected(now); {
+		case m.Draining():
+			verdict = "drained"
 		case m.Health() == Down:
 			verdict = "down, say its health checks"
 		case ejected:
@@ -27,7 +29,7 @@ func (p *Pool) Explain() string {
 		if most := p.settings.Limits.InFlight; most > 0 && m.InFlight.Load() >= int64(most) {
 			verdict += ", when it has fewer than " + strconv.Itoa(most) + " requests"
 		}
-		if !anybody {
+		if !anybody && !m.Draining() {
 			verdict += "; so are all, so it may get it"
 		}
 		warmth := ""

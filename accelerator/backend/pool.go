@@ -116,8 +116,8 @@ func (p *Pool) Inherit(old *Pool) {
 // Next returns the backend that a request is to be sent to, leaving out those
 // that were tried for it already and those that have no room, or nil when none
 // is left. Backends that are down or ejected get nothing while another is well.
-// If none is, all get requests as if they were: a check may be wrong, and there is
-// nothing to lose.
+// If none is, all get requests as if they were, for a check may be wrong, and there
+// is nothing to lose. One that is drained gets none in any case.
 func (p *Pool) Next(tried ...*Backend) *Backend {
 	if len(tried) == 0 {
 		p.budget.pay()
@@ -140,7 +140,9 @@ func (p *Pool) next(tried []*Backend) (b *Backend, crowded bool) {
 	}
 	if !anybody {
 		for _, m := range p.members {
-			from = append(from, candidate{m, m.weight * full})
+			if !m.Draining() {
+				from = append(from, candidate{m, m.weight * full})
+			}
 		}
 	}
 	if len(tried) > 0 {

@@ -250,6 +250,31 @@ func TestEjection(t *testing.T) {
 	}
 }
 
+// Who is drained gets nothing, whatever becomes of the others.
+func TestDrain(t *testing.T) {
+	p := mustPool(t, Settings{}, "http://a", "http://b")
+	b := p.Backends()
+	b[0].Drain(true)
+	if got := shares(p, 80, false); got["b"] != 80 {
+		t.Errorf("%v", got)
+	}
+	b[1].SetHealth(Down, time.Now())
+	if got := shares(p, 80, false); got["b"] != 80 {
+		t.Errorf("the other is down: %v", got)
+	}
+	if got := p.Explain(); got != "http://a, weight 1: drained\nhttp://b, weight 1: down, say its health checks; so are all, so it may get it\n" {
+		t.Error(got)
+	}
+	b[1].Drain(true)
+	if got := p.Next(); got != nil {
+		t.Errorf("all are drained: %v", got.URL)
+	}
+	b[0].Drain(false)
+	if got := shares(p, 80, false); got["a"] != 80 {
+		t.Errorf("%v", got)
+	}
+}
+
 // A backend that comes back gets its share bit by bit.
 func TestSlowStart(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)

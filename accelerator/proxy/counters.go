@@ -3,7 +3,7 @@ package proxy
 import "sync/atomic"
 
 // Event is something that happens to a forwarded request. The events up to
-// QueueTimeout are outcomes: each request ends in exactly one of them. The
+// AllDrained are outcomes: each request ends in exactly one of them. The
 // others come on the way.
 type Event int
 
@@ -22,6 +22,7 @@ const (
 	ClientBodyBad
 	QueueFull
 	QueueTimeout
+	AllDrained
 	FailedOver
 	Retried
 	Resent
@@ -46,6 +47,7 @@ var events = [NumEvents]struct{ name, help string }{
 	ClientBodyBad:    {"client_body_bad", "The request's body was malformed (answered 400) or too large (answered 413)."},
 	QueueFull:        {"queue_full", "All backends had as many requests as they may have, and the queue was full; answered 503."},
 	QueueTimeout:     {"queue_timeout", "All backends had as many requests as they may have for too long; answered 503."},
+	AllDrained:       {"all_drained", "All backends were drained; answered 503."},
 	FailedOver:       {"failed_over", "A backend could not be connected to, and the next one was tried."},
 	Retried:          {"retried", "A kept-alive connection died before a byte of answer, and the request was sent again."},
 	Resent:           {"resent", "A backend failed an idempotent request before its answer began, and another one got it."},
@@ -61,7 +63,7 @@ func (e Event) Help() string { return events[e].help }
 
 // IsOutcome reports whether e ends a request. The outcomes of all requests add
 // up to their number.
-func (e Event) IsOutcome() bool { return e <= QueueTimeout }
+func (e Event) IsOutcome() bool { return e <= AllDrained }
 
 // Counters counts what happens to forwarded requests. The zero value is ready;
 // it must not be copied. It is safe for use by any number of goroutines.

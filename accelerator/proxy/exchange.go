@@ -133,8 +133,11 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	pool, ctx := x.proxy.Pool, out.Context()
 	tried := make([]*backend.Backend, 0, 4)
 	b, err := pool.Take(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case b == nil:
+		return nil, errDrained
 	}
 	began := time.Now()
 	for repeats := 0; ; {

@@ -14,6 +14,7 @@ var (
 	errStalled   = errors.New("the backend stopped sending inside the body of its answer")
 	errBadStatus = errors.New("the backend sent an impossible status code")
 	errUpgrade   = errors.New("the backend changed to a protocol that was not asked for")
+	errDrained   = errors.New("all backends are drained")
 	errUpgradeTo = errors.New("the client asked for a protocol with an impossible name")
 )
 
@@ -40,6 +41,8 @@ func (x *exchange) diagnose(err error) failure {
 		return failure{QueueFull, http.StatusServiceUnavailable, "all servers are busy; please try again in a moment"}
 	case errors.Is(err, backend.ErrQueueTime):
 		return failure{QueueTimeout, http.StatusServiceUnavailable, "all servers were busy for too long; please try again in a moment"}
+	case errors.Is(err, errDrained):
+		return failure{AllDrained, http.StatusServiceUnavailable, "the servers are being worked on; please try again later"}
 	case errors.Is(err, errUpgradeTo):
 		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
 	case x.connections == 0 && timeout:
