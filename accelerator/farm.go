@@ -17,7 +17,8 @@ var (
 	balances = map[string]backend.Balance{
 		"two_choices": backend.TwoChoices, "least_connections": backend.LeastConnections, "round_robin": backend.RoundRobin,
 	}
-	checks = map[string]health.Kind{"tcp": health.TCP, "http": health.HTTP, "off": health.Off}
+	identities = map[string]proxy.Identity{"x_forwarded": proxy.XForwarded, "forwarded": proxy.Forwarded, "both": proxy.Both}
+	checks     = map[string]health.Kind{"tcp": health.TCP, "http": health.HTTP, "off": health.Off}
 )
 
 // newPool makes the pool of the configured backends.
@@ -60,6 +61,8 @@ func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.Re
 		IdleTimeout:      c.Forward.IdleTimeout,
 		Hold:             c.Forward.Hold,
 		Retries:          c.Forward.Retries,
+		Identity:         identities[c.Forward.Identity],
+		Trusted:          c.Forward.Trusted,
 		RewriteHost:      !c.Forward.PreserveHost,
 		ErrorPage:        errorPage,
 		Counters:         counters,

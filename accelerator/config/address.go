@@ -99,3 +99,18 @@ func checkHost(host string) error {
 	}
 	return nil
 }
+
+// parseNetwork reads an address, or a network in CIDR notation (RFC 4632).
+func parseNetwork(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil || p.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%s is not a network, such as \"10.0.0.0/8\", or an address", quote(s))
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Errorf("%s names an address inside of a network; write %s", quote(s), quote(p.Masked().String()))
+	}
+	return p, nil
+}

@@ -8,6 +8,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -131,6 +132,10 @@ type Forward struct {
 	IdleTimeout time.Duration
 	// "host": "preserve". The backend sees the client's Host field (true here), or its own name with "backend".
 	PreserveHost bool
+	// "identity": "x_forwarded". By which fields the backend learns of the client: x_forwarded, forwarded or both.
+	Identity string
+	// "trusted": []. Networks of proxies in front whose fields of that kind are believed.
+	Trusted []netip.Prefix
 	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections or round_robin.
 	Balance string
 	// "in_flight": 0. Requests at one backend at a time, 0 to 1000000; more wait in a queue. 0 means no limit.

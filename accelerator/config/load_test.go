@@ -53,7 +53,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := Default()
 	want.Content.Root = filepath.Join(dir, "site")
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, prefixes); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -68,7 +68,7 @@ func TestEmptyFiles(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if diff := cmp.Diff(Default(), got); diff != "" {
+		if diff := cmp.Diff(Default(), got, prefixes); diff != "" {
 			t.Errorf("%q: %s", text, diff)
 		}
 	}

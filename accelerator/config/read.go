@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -144,6 +145,8 @@ func (f *Forward) read(n node) {
 		"first_byte_timeout": duration(&f.FirstByteTimeout, `"60s"`, minTime, maxTime),
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
+		"identity":           words(&f.Identity, "x_forwarded", "forwarded", "both"),
+		"trusted":            list(&f.Trusted, `["10.0.0.0/8"]`, func(n node, p *netip.Prefix) { text(p, `"10.0.0.0/8"`, parseNetwork)(n) }),
 		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin"),
 		"in_flight":          number(&f.InFlight, "100", 0, 1_000_000),
 		"queue":              number(&f.Queue, "1000", 0, 1_000_000),

@@ -69,10 +69,7 @@ func received(r *http.Request) http.Header {
 // has done already.
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	h := pr.Out.Header
-	pr.SetXForwarded()
-	if pr.In.Host == "" {
-		delete(h, "X-Forwarded-Host")
-	}
+	x.proxy.identify(pr)
 	h.Add("Via", via(pr.In.ProtoMajor, pr.In.ProtoMinor))
 	if x.proxy.RewriteHost {
 		pr.Out.Host = ""

@@ -15,6 +15,8 @@ func echo(t testing.TB) string {
 	return rawBackend(t, func(w *wire) {
 		head := w.head()
 		w.send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(head), head))
+		_ = w.CloseWrite()
+		_, _ = w.rest() // A body that nobody reads would make the end a reset.
 	})
 }
 

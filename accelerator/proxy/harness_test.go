@@ -60,7 +60,11 @@ func startFront(t testing.TB, p *Proxy, backends ...string) *front {
 // startServer serves h on a port of its own.
 func startServer(t testing.TB, h http.Handler) string {
 	t.Helper()
-	l := listen(t)
+	return serveOn(t, listen(t), h)
+}
+
+func serveOn(t testing.TB, l net.Listener, h http.Handler) string {
+	t.Helper()
 	s := &http.Server{Handler: h, DisableGeneralOptionsHandler: true, ErrorLog: log.New(complaints{t}, "", 0)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()

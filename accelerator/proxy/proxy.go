@@ -9,13 +9,14 @@
 //	target.go      request-target, byte for byte        fields.go    Via, upgrades, retries: what is altered
 //	clientbody.go  the request's body                   answer.go    the answer's head and body
 //	dial.go        a connection to a backend            failure.go   error -> status and event
-//	counters.go    the events, one table
+//	identity.go    who asks, for the backend            counters.go  the events, one table
 //
 // # What is altered
 //
 // RFC 9110 §7.6 obliges a proxy to drop hop-by-hop fields and to add Via. The
-// forwarding fields (Forwarded, X-Forwarded-For, -Host, -Proto) of a client are
-// dropped, for anybody could have written them; the last three are set anew.
+// forwarding fields (Forwarded, X-Forwarded-For, -Host, -Proto) of a client that
+// is not Trusted are dropped, for anybody could have written them; those that
+// Identity names are set anew.
 // Expect and Upgrade of an HTTP/1.0 client, and Upgrade to h2c, are ignored, as
 // RFC 9110 §10.1.1 and §7.8 demand or allow. Trailer fields of a request that
 // have no business in a trailer are dropped. net/http spells field names
@@ -36,6 +37,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -95,6 +97,13 @@ type Proxy struct {
 	// Hold is how long a request waits for a backend to come back when none can be
 	// connected to.
 	Hold time.Duration
+
+	// Identity is by which fields the backend learns of the client.
+	Identity Identity
+
+	// Trusted are the networks of proxies in front of us whose fields of that kind
+	// are believed.
+	Trusted []netip.Prefix
 
 	// RewriteHost sends the address of the backend as Host. By default the
 	// backend sees the Host that the client sent.
