@@ -16,6 +16,10 @@ import (
 var (
 	balances = map[string]backend.Balance{
 		"two_choices": backend.TwoChoices, "least_connections": backend.LeastConnections, "round_robin": backend.RoundRobin,
+		"hash": backend.Hash,
+	}
+	hashOn = map[string]proxy.HashOn{
+		"address": proxy.HashAddress, "path": proxy.HashPath, "header": proxy.HashHeader, "cookie": proxy.HashCookie,
 	}
 	identities = map[string]proxy.Identity{"x_forwarded": proxy.XForwarded, "forwarded": proxy.Forwarded, "both": proxy.Both}
 	checks     = map[string]health.Kind{"tcp": health.TCP, "http": health.HTTP, "off": health.Off}
@@ -61,6 +65,9 @@ func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.Re
 		IdleTimeout:      c.Forward.IdleTimeout,
 		Hold:             c.Forward.Hold,
 		Retries:          c.Forward.Retries,
+		HashOn:           hashOn[c.Forward.HashOn.Kind],
+		HashName:         c.Forward.HashOn.Name,
+		StickyCookie:     c.Forward.StickyCookie,
 		Identity:         identities[c.Forward.Identity],
 		Trusted:          c.Forward.Trusted,
 		RewriteHost:      !c.Forward.PreserveHost,

@@ -18,6 +18,7 @@ type Backend struct {
 	Failures  atomic.Uint64 // requests that this backend failed: no connection, no answer, a bad or a broken one
 	Ejections atomic.Uint64 // times that it was left out because of its failures
 
+	hash   uint64 // of the URL; immutable
 	drain  atomic.Bool
 	health atomic.Int32 // a Health
 	back   atomic.Int64 // when it came up after it was down, in nanoseconds since 1970; 0: never

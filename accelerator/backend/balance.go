@@ -20,6 +20,9 @@ const (
 	// RoundRobin takes one after the other, smoothly: those with a greater weight
 	// come oftener, but not in a row.
 	RoundRobin
+	// Hash sends requests with the same key to the same backend, unless that has
+	// more than its share to do; those without a key as TwoChoices does.
+	Hash
 )
 
 // candidate is a member that may be chosen for a request, and what its weight
@@ -30,8 +33,12 @@ type candidate struct {
 }
 
 // choose takes one of two or more.
-func (p *Pool) choose(from []candidate) *Backend {
+func (p *Pool) choose(from []candidate, key uint64) *Backend {
 	switch p.settings.Balance {
+	case Hash:
+		if key != 0 {
+			return byHash(from, key).Backend
+		}
 	case LeastConnections:
 		return leastBusy(from).Backend
 	case RoundRobin:

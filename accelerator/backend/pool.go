@@ -7,7 +7,7 @@
 //	backend.go  Backend: address, counters, health   balance.go  whose turn it is
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
 //	budget.go   how many requests may be sent again  queue.go    waiting for one with room
-//	explain.go  all that in words
+//	affinity.go requests that belong together        explain.go  all that in words
 package backend
 
 import (
@@ -16,6 +16,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Server is a backend as it is configured.
@@ -84,7 +86,7 @@ func NewPool(settings Settings) (*Pool, error) {
 		if p.find(u) != nil {
 			return nil, fmt.Errorf("backend %d: %s is in the pool already", i, u)
 		}
-		p.add(&Backend{URL: u}, s.Weight)
+		p.add(&Backend{URL: u, hash: xxhash.Sum64String(u.String())}, s.Weight)
 	}
 	return p, nil
 }
@@ -122,13 +124,17 @@ func (p *Pool) Next(tried ...*Backend) *Backend {
 	if len(tried) == 0 {
 		p.budget.pay()
 	}
-	b, _ := p.next(tried)
+	b, _ := p.next(&Choice{Tried: tried})
 	return b
 }
 
 // next reports, if there is no backend, whether that is for want of room.
-func (p *Pool) next(tried []*Backend) (b *Backend, crowded bool) {
+func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	now := p.settings.Now().UnixNano()
+	most := int64(p.settings.Limits.InFlight)
+	if b := p.stay(c, now); b != nil && (most == 0 || b.InFlight.Load() < most) {
+		return b, false
+	}
 	var room [16]candidate
 	from := room[:0]
 	anybody := false
@@ -145,10 +151,10 @@ func (p *Pool) next(tried []*Backend) (b *Backend, crowded bool) {
 			}
 		}
 	}
-	if len(tried) > 0 {
-		from = slices.DeleteFunc(from, func(c candidate) bool { return slices.Contains(tried, c.Backend) })
+	if len(c.Tried) > 0 {
+		from = slices.DeleteFunc(from, func(f candidate) bool { return slices.Contains(c.Tried, f.Backend) })
 	}
-	if most := int64(p.settings.Limits.InFlight); most > 0 && len(from) > 0 {
+	if most > 0 && len(from) > 0 {
 		from = slices.DeleteFunc(from, func(c candidate) bool { return c.InFlight.Load() >= most })
 		crowded = len(from) == 0
 	}
@@ -158,7 +164,7 @@ func (p *Pool) next(tried []*Backend) (b *Backend, crowded bool) {
 	case 1:
 		return from[0].Backend, false
 	}
-	return p.choose(from), false
+	return p.choose(from, c.Key), false
 }
 
 // Backends returns all backends in the order they were given. The caller must

@@ -79,12 +79,12 @@ func (q *queue) wake() {
 // Take chooses a backend as Next does and begins a request there: Release it.
 // While those that may be chosen have no room it waits in line, until ctx ends.
 // Without an error, nil means that none is left to be tried.
-func (p *Pool) Take(ctx context.Context, tried ...*Backend) (*Backend, error) {
-	if len(tried) == 0 {
+func (p *Pool) Take(ctx context.Context, c *Choice) (*Backend, error) {
+	if len(c.Tried) == 0 {
 		p.budget.pay()
 	}
 	if p.queue.length.Load() == 0 {
-		if b, full := p.take(tried); !full {
+		if b, full := p.take(c); !full {
 			return b, nil
 		}
 	}
@@ -99,7 +99,7 @@ func (p *Pool) Take(ctx context.Context, tried ...*Backend) (*Backend, error) {
 	defer again.Stop()
 	for {
 		if p.queue.first(place) {
-			if b, full := p.take(tried); !full {
+			if b, full := p.take(c); !full {
 				return b, nil
 			}
 		}
@@ -115,9 +115,9 @@ func (p *Pool) Take(ctx context.Context, tried ...*Backend) (*Backend, error) {
 }
 
 // take is Take without waiting.
-func (p *Pool) take(tried []*Backend) (b *Backend, full bool) {
+func (p *Pool) take(c *Choice) (b *Backend, full bool) {
 	for {
-		b, full = p.next(tried)
+		b, full = p.next(c)
 		if b == nil || b.begin(p.settings.Limits.InFlight) {
 			return b, full
 		}

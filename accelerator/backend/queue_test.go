@@ -32,7 +32,7 @@ func TestInFlightIsBounded(t *testing.T) {
 	for range 100 {
 		wg.Go(func() {
 			for range 20 {
-				b, err := p.Take(t.Context())
+				b, err := p.Take(t.Context(), &Choice{})
 				if err != nil {
 					t.Error(err)
 					return
@@ -66,11 +66,11 @@ func TestInFlightIsBounded(t *testing.T) {
 
 func TestQueueIsFair(t *testing.T) {
 	p := limited(t, Limits{InFlight: 1, Queue: 10, QueueTime: time.Minute}, "http://a")
-	b, _ := p.Take(t.Context())
+	b, _ := p.Take(t.Context(), &Choice{})
 	order := make(chan int, 5)
 	for i := range 5 {
 		go func() {
-			b, err := p.Take(t.Context())
+			b, err := p.Take(t.Context(), &Choice{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -89,13 +89,13 @@ func TestQueueIsFair(t *testing.T) {
 
 func TestQueueEnds(t *testing.T) {
 	p := limited(t, Limits{InFlight: 1, Queue: 1, QueueTime: 100 * time.Millisecond}, "http://a", "http://b")
-	a, _ := p.Take(t.Context())
-	b, _ := p.Take(t.Context())
+	a, _ := p.Take(t.Context(), &Choice{})
+	b, _ := p.Take(t.Context(), &Choice{})
 	if a == nil || b == nil || a == b {
 		t.Fatalf("two requests for two backends: %v, %v", a, b)
 	}
 	started := time.Now()
-	if _, err := p.Take(t.Context()); !errors.Is(err, ErrQueueTime) || time.Since(started) < 100*time.Millisecond {
+	if _, err := p.Take(t.Context(), &Choice{}); !errors.Is(err, ErrQueueTime) || time.Since(started) < 100*time.Millisecond {
 		t.Errorf("after %v: %v", time.Since(started), err)
 	}
 	// Somebody is in the line; there is no place for another.
@@ -103,11 +103,11 @@ func TestQueueEnds(t *testing.T) {
 	gone := make(chan error)
 	p.settings.Limits.QueueTime = time.Minute
 	go func() {
-		_, err := p.Take(ctx)
+		_, err := p.Take(ctx, &Choice{})
 		gone <- err
 	}()
 	waiting(t, p, 1)
-	if _, err := p.Take(t.Context()); !errors.Is(err, ErrQueueFull) {
+	if _, err := p.Take(t.Context(), &Choice{}); !errors.Is(err, ErrQueueFull) {
 		t.Errorf("%v", err)
 	}
 	left := errors.New("left")
@@ -117,7 +117,7 @@ func TestQueueEnds(t *testing.T) {
 	}
 	waiting(t, p, 0)
 	// Nobody is left to be tried: no reason to wait.
-	if b, err := p.Take(t.Context(), a, b); b != nil || err != nil {
+	if b, err := p.Take(t.Context(), &Choice{Tried: []*Backend{a, b}}); b != nil || err != nil {
 		t.Errorf("%v, %v", b, err)
 	}
 }
@@ -126,12 +126,12 @@ func TestQueueEnds(t *testing.T) {
 func TestQueueSeesTheRisen(t *testing.T) {
 	p := limited(t, Limits{InFlight: 1, Queue: 1, QueueTime: time.Minute}, "http://a", "http://b")
 	p.Backends()[1].SetHealth(Down, time.Now())
-	if b, _ := p.Take(t.Context()); b != p.Backends()[0] {
+	if b, _ := p.Take(t.Context(), &Choice{}); b != p.Backends()[0] {
 		t.Fatalf("%v", b)
 	}
 	got := make(chan *Backend)
 	go func() {
-		b, _ := p.Take(t.Context())
+		b, _ := p.Take(t.Context(), &Choice{})
 		got <- b
 	}()
 	waiting(t, p, 1)

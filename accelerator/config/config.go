@@ -136,8 +136,12 @@ type Forward struct {
 	Identity string
 	// "trusted": []. Networks of proxies in front whose fields of that kind are believed.
 	Trusted []netip.Prefix
-	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections or round_robin.
+	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections, round_robin or hash.
 	Balance string
+	// "hash_on": "address". Of hash: requests with the same address, path, header field or cookie go to the same backend.
+	HashOn HashOn
+	// "sticky_cookie": "". Name of a cookie that keeps a client with its backend; empty means none.
+	StickyCookie string
 	// "in_flight": 0. Requests at one backend at a time, 0 to 1000000; more wait in a queue. 0 means no limit.
 	InFlight int
 	// "queue": 1000. Requests that may wait, 0 to 1000000; more get 503.

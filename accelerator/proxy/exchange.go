@@ -34,6 +34,7 @@ type exchange struct {
 	connections int              // how many the last attempt was given
 	conn        net.Conn         // the last of them
 	tunnel      bool             // the answer was 101
+	stayed      *backend.Backend // the backend that the client's cookie names, or nil
 	held        bool             // it waited for a backend to come back
 	strike      bool             // the answer was whole, but one that a backend in good order does not give
 
@@ -131,8 +132,8 @@ func (x *exchange) address() string {
 // times, and within the pool's budget.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	pool, ctx := x.proxy.Pool, out.Context()
-	tried := make([]*backend.Backend, 0, 4)
-	b, err := pool.Take(ctx)
+	choice := x.choice()
+	b, err := pool.Take(ctx, choice)
 	switch {
 	case err != nil:
 		return nil, err
@@ -152,12 +153,12 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		if !seen {
 			x.failed(b)
 		}
-		tried = append(tried, b)
-		next, _ := pool.Take(ctx, tried...)
+		choice.Tried = append(choice.Tried, b)
+		next, _ := pool.Take(ctx, choice)
 		switch {
 		case next == nil && !seen && x.hold(ctx, began):
-			tried = tried[:0] // All of them anew.
-			if next, _ = pool.Take(ctx); next == nil {
+			choice.Tried = choice.Tried[:0] // All of them anew.
+			if next, _ = pool.Take(ctx, choice); next == nil {
 				return nil, err
 			}
 		case next == nil:
@@ -258,6 +259,7 @@ func (x *exchange) check(res *http.Response) error {
 		return fmt.Errorf("%w: %03d", errBadStatus, res.StatusCode)
 	}
 	x.strike = overloaded(res.StatusCode)
+	x.remember(res)
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
 	if res.Body != http.NoBody {
 		x.answer = answerBody{ReadCloser: res.Body, idle: x.proxy.idle, stall: func() { x.cancel(errStalled) }}

@@ -68,6 +68,29 @@ func remoteOf(r *http.Request) netip.Addr {
 	return a.Addr().Unmap().WithZone("")
 }
 
+// clientOf is the address of whoever asked first, as far as those say it who are
+// trusted: the last one in their line who is not.
+func (p *Proxy) clientOf(r *http.Request) netip.Addr {
+	at := remoteOf(r)
+	fields := r.Header["X-Forwarded-For"]
+	for i := len(fields) - 1; i >= 0; i-- {
+		for rest := fields[i]; rest != "" && p.trusts(at); {
+			var last string
+			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
+				rest, last = rest[:comma], rest[comma+1:]
+			} else {
+				rest, last = "", rest
+			}
+			before, err := netip.ParseAddr(strings.TrimSpace(last))
+			if err != nil {
+				return at
+			}
+			at = before.Unmap().WithZone("")
+		}
+	}
+	return at
+}
+
 // forwarded is our own element of Forwarded, RFC 7239 §4.
 func forwarded(r *http.Request, from netip.Addr) string {
 	by := "for=unknown"

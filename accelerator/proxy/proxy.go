@@ -9,6 +9,7 @@
 //	target.go      request-target, byte for byte        fields.go    Via, upgrades, retries: what is altered
 //	clientbody.go  the request's body                   answer.go    the answer's head and body
 //	dial.go        a connection to a backend            failure.go   error -> status and event
+//	affinity.go    requests that belong together
 //	identity.go    who asks, for the backend            counters.go  the events, one table
 //
 // # What is altered
@@ -97,6 +98,15 @@ type Proxy struct {
 	// Hold is how long a request waits for a backend to come back when none can be
 	// connected to.
 	Hold time.Duration
+
+	// HashOn and HashName are what the key of a request is made of, for a pool whose
+	// balance is by hash.
+	HashOn   HashOn
+	HashName string
+
+	// StickyCookie is the name of a cookie that keeps a client with its backend; "" is
+	// none. The proxy sets it, for the session of the browser.
+	StickyCookie string
 
 	// Identity is by which fields the backend learns of the client.
 	Identity Identity
