@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 
 	"ramjet/accelerator/admin"
 	"ramjet/accelerator/backend"
@@ -41,9 +44,10 @@ func newPool(c *config.Config) (*backend.Pool, error) {
 }
 
 // healthCheck is what the backends are asked.
-func healthCheck(c *config.Config) health.Check {
+func healthCheck(c *config.Config, secure *tls.Config) health.Check {
 	h := &c.Health
 	check := health.Check{
+		TLS:  secure.Clone(),
 		Kind: checks[h.Check], Path: h.Path, Host: h.Host, Body: h.Body,
 		Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 	}
@@ -53,13 +57,45 @@ func healthCheck(c *config.Config) health.Check {
 	return check
 }
 
+// backendTLS reads the files of forward.tls. Nil is the default: the system's roots.
+func backendTLS(c *config.Config) (*tls.Config, error) {
+	t := c.Forward.TLS
+	if t == (config.TLS{}) {
+		return nil, nil
+	}
+	out := &tls.Config{ServerName: t.Name}
+	if t.CA != "" {
+		text, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("forward.tls.ca: %w", err)
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("forward.tls.ca: %s has no certificate in PEM form", t.CA)
+		}
+	}
+	if t.Certificate != "" {
+		own, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("forward.tls.certificate: %s: %w", t.Certificate, err)
+		}
+		out.Certificates = []tls.Certificate{own}
+	}
+	return out, nil
+}
+
 func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
 	pool, err := newPool(c)
 	if err != nil {
 		return nil, err
 	}
+	secure, err := backendTLS(c)
+	if err != nil {
+		return nil, err
+	}
 	return &proxy.Proxy{
 		Pool:             pool,
+		TLS:              secure,
 		ConnectTimeout:   c.Forward.ConnectTimeout,
 		FirstByteTimeout: c.Forward.FirstByteTimeout,
 		IdleTimeout:      c.Forward.IdleTimeout,

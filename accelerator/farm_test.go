@@ -1,10 +1,20 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
+	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -265,4 +275,114 @@ func TestBackendStates(t *testing.T) {
 	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("all are drained: %v", answer)
 	}
+}
+
+// An https backend with an authority and a name of its own, that wants to know
+// who asks: requests and checks get through, and without the settings neither.
+func TestBackendTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	authority := newAuthority(t)
+	write(t, dir, "ca.pem", authority.pem)
+	certificate, key := authority.issue(t, "client")
+	write(t, dir, "client.pem", certificate)
+	write(t, dir, "client.key", key)
+	certificate, key = authority.issue(t, "farm.example")
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	farm := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "hello ", r.TLS.PeerCertificates[0].Subject.CommonName)
+	}))
+	farm.Config.ErrorLog = log.New(io.Discard, "", 0)
+	farm.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.pool}
+	farm.StartTLS()
+	defer farm.Close()
+	settings := func(tls string) string {
+		return `{"backends": [{"url": "` + farm.URL + `"}], "forward": {"tls": ` + tls + `}, "health": {"check": "http", "interval": "100ms", "fall": 1}}`
+	}
+	p := start(t, "-config", write(t, dir, "good.json", settings(`{"ca": "ca.pem", "name": "farm.example", "certificate": "client.pem", "key": "client.key"}`)))
+	p.wantBody("/x", "hello client")
+	time.Sleep(300 * time.Millisecond)
+	if log, _ := p.lines(); strings.Contains(strings.Join(log, "\n"), "is down") {
+		t.Errorf("the checks do not get through:\n%s", strings.Join(log, "\n"))
+	}
+	for name, tls := range map[string]string{
+		"the system's authorities": `{"name": "farm.example", "certificate": "client.pem", "key": "client.key"}`,
+		"another name":             `{"ca": "ca.pem", "certificate": "client.pem", "key": "client.key"}`,
+		"nobody":                   `{"ca": "ca.pem", "name": "farm.example"}`,
+	} {
+		p := start(t, "-config", write(t, dir, "bad.json", settings(tls)))
+		if a, err := p.get("/x"); err != nil || a.status != http.StatusBadGateway {
+			t.Errorf("%s: %v, %v", name, a, err)
+		}
+		p.wait("backend is down")
+	}
+	for file, want := range map[string]string{
+		`{"ca": "none.pem"}`:                                    "forward.tls.ca: open " + filepath.Join(dir, "none.pem"),
+		`{"ca": "client.key"}`:                                  "forward.tls.ca: " + filepath.Join(dir, "client.key") + " has no certificate",
+		`{"certificate": "client.key", "key": "client.key"}`:    "forward.tls.certificate: " + filepath.Join(dir, "client.key"),
+		`{"certificate": "client.pem", "key": "not-there.key"}`: "not-there.key",
+	} {
+		_, stderr, status := output(t, "-config", write(t, dir, "wrong.json", settings(file)), "-check")
+		if status == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit status %d, no %q in %s", file, status, want, stderr)
+		}
+	}
+}
+
+// authority signs certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         string
+	pool        *x509.CertPool
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{pool: x509.NewCertPool()}
+	var der []byte
+	der, a.key = a.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	var err error
+	if a.certificate, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	a.pool.AddCert(a.certificate)
+	a.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return a
+}
+
+// sign makes a key and a certificate for it, signed by a, or by itself if a has none yet.
+func (a *authority) sign(t *testing.T, template *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := template, key
+	if a.certificate != nil {
+		parent, signer = a.certificate, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der, key
+}
+
+func (a *authority) issue(t *testing.T, name string) (certificate, key string) {
+	t.Helper()
+	der, private := a.sign(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	})
+	text, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
 }

@@ -177,7 +177,11 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 	if now := s.live.Load(); now != nil && now.pool() != nil && next.pool() != nil {
 		next.pool().Inherit(now.pool())
 	}
-	s.health.Watch(next.backends(), healthCheck(c))
+	if next.proxy != nil {
+		s.health.Watch(next.backends(), healthCheck(c, next.proxy.TLS))
+	} else {
+		s.health.Watch(nil, healthCheck(c, nil))
+	}
 	if s.loops != nil {
 		s.loops.Show(next.view())
 	}

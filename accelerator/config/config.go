@@ -134,6 +134,8 @@ type Forward struct {
 	PreserveHost bool
 	// "identity": "x_forwarded". By which fields the backend learns of the client: x_forwarded, forwarded or both.
 	Identity string
+	// "tls": how https backends are spoken to.
+	TLS TLS
 	// "trusted": []. Networks of proxies in front whose fields of that kind are believed.
 	Trusted []netip.Prefix
 	// "balance": "two_choices". Which backend gets a request: two_choices, least_connections, round_robin or hash.
@@ -157,6 +159,19 @@ type Forward struct {
 	Retries int
 	// "retry_share": 20. Most of such repetitions in percent of the requests, 0 to 100.
 	RetryShare int
+}
+
+// TLS says whom an https backend has to be, and who the accelerator is to it. A relative path counts from the folder of
+// the file.
+type TLS struct {
+	// "ca": "". File with the certificates of the authorities that are believed, PEM; empty means those of the system.
+	CA string
+	// "name": "". The name that the backend's certificate has to have; empty means the host of its URL.
+	Name string
+	// "certificate": "". File with the accelerator's own certificate, PEM; empty means that it has none.
+	Certificate string
+	// "key": "". File with the key of that certificate, PEM.
+	Key string
 }
 
 // Health says how the backends are asked how they are.

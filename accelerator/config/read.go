@@ -51,7 +51,7 @@ func (c *Config) readRoot(n node) {
 		"content":  func(n node) { c.Content.read(n, folder) },
 		"rules":    c.Rules.read,
 		"backends": c.readBackends,
-		"forward":  c.Forward.read,
+		"forward":  func(n node) { c.Forward.read(n, folder) },
 		"health":   c.Health.read,
 		"ejection": c.Ejection.read,
 		"limits":   c.Limits.read,
@@ -139,13 +139,14 @@ func (c *Config) readBackends(n node) {
 	})(n)
 }
 
-func (f *Forward) read(n node) {
+func (f *Forward) read(n node, folder string) {
 	n.object(`{"connect_timeout": "3s"}`, keys{
 		"connect_timeout":    duration(&f.ConnectTimeout, `"3s"`, minTime, 5*time.Minute),
 		"first_byte_timeout": duration(&f.FirstByteTimeout, `"60s"`, minTime, maxTime),
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
 		"identity":           words(&f.Identity, "x_forwarded", "forwarded", "both"),
+		"tls":                func(n node) { f.TLS.read(n, folder) },
 		"trusted":            list(&f.Trusted, `["10.0.0.0/8"]`, func(n node, p *netip.Prefix) { text(p, `"10.0.0.0/8"`, parseNetwork)(n) }),
 		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin", "hash"),
 		"hash_on":            text(&f.HashOn, `"path"`, parseHashOn),
@@ -158,6 +159,18 @@ func (f *Forward) read(n node) {
 		"retries":            number(&f.Retries, "2", 0, 10),
 		"retry_share":        number(&f.RetryShare, "20", 0, 100),
 	})
+}
+
+func (t *TLS) read(n node, folder string) {
+	n.object(`{"ca": "ca.pem"}`, keys{
+		"ca":          text(&t.CA, `"ca.pem"`, pathUnder(folder)),
+		"name":        text(&t.Name, `"backend.example.org"`, parseCheckHost),
+		"certificate": text(&t.Certificate, `"client.pem"`, pathUnder(folder)),
+		"key":         text(&t.Key, `"client.key"`, pathUnder(folder)),
+	})
+	if (t.Certificate == "") != (t.Key == "") {
+		n.fail("certificate and key belong together; set both or none")
+	}
 }
 
 func (h *Health) read(n node) {

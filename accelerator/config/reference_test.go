@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +60,10 @@ func TestReferenceExplains(t *testing.T) {
 			t.Errorf("%s: no explanation: %q", s.Name, s.Text)
 		}
 		text := "{" + s.Example + "}"
-		section, name, ok := strings.Cut(s.Name, ".")
-		if ok {
+		sections := strings.Split(s.Name, ".")
+		name := sections[len(sections)-1]
+		for _, section := range slices.Backward(sections[:len(sections)-1]) {
 			text = `{"` + section + `": ` + text + "}"
-		} else {
-			name = s.Name
 		}
 		if !strings.HasPrefix(s.Example, `"`+name+`": `) {
 			t.Errorf("%s: example is for another setting: %s", s.Name, s.Example)

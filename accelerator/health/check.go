@@ -3,6 +3,7 @@ package health
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +27,11 @@ const (
 type Check struct {
 	Kind Kind
 
-	Path   string  // of HTTP: origin-form, with a query if there is one
-	Host   string  // of HTTP: the Host field; empty: the backend's own
-	Status []Range // of HTTP: what a good answer may have
-	Body   string  // of HTTP: what the first 64 KiB of a good answer contain
+	Path   string      // of HTTP: origin-form, with a query if there is one
+	Host   string      // of HTTP: the Host field; empty: the backend's own
+	Status []Range     // of HTTP: what a good answer may have
+	Body   string      // of HTTP: what the first 64 KiB of a good answer contain
+	TLS    *tls.Config // of HTTP, for https backends; nil verifies against the system's roots
 
 	Interval time.Duration // from one answer to the next question, give or take a tenth
 	Timeout  time.Duration // for connection, question and answer together
@@ -45,13 +47,16 @@ const maxBody = 64 << 10
 
 // client asks. A check has a connection of its own: it shall tell whether new
 // ones are accepted. It goes where it is sent, not where an answer points.
-var client = &http.Client{
-	Transport: &http.Transport{
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func (c *Check) client() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:        c.TLS,
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // ask returns nil if the backend at u is well, or what is wrong with it.
@@ -89,7 +94,7 @@ func (c *Check) get(ctx context.Context, u *url.URL) error {
 	}
 	r.Host = c.Host
 	r.Header.Set("User-Agent", "ramjet-health")
-	answer, err := client.Do(r)
+	answer, err := c.client().Do(r)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // Without the URL, which the log has beside it.
