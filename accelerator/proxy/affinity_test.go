@@ -19,14 +19,7 @@ func farmOf(t *testing.T, p *Proxy, s backend.Settings) *front {
 		addresses = append(addresses, answering(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n%d", i)))
 	}
 	f := startFront(t, p, addresses...)
-	for _, b := range f.Pool.Backends() {
-		s.Servers = append(s.Servers, backend.Server{URL: b.URL})
-	}
-	pool, err := backend.NewPool(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Pool = pool
+	f.Pool = remade(t, f.Pool, s)
 	return f
 }
 

@@ -27,7 +27,7 @@ func TestEjection(t *testing.T) {
 		{"breaks off", answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\nhi"), true},
 	} {
 		f := startFront(t, &Proxy{}, c.bad, good)
-		f.Pool = poolWith(t, f.Pool, backend.Ejection{Failures: 3, Time: time.Hour, Most: 50})
+		f.Pool = remade(t, f.Pool, backend.Settings{Balance: backend.RoundRobin, Ejection: backend.Ejection{Failures: 3, Time: time.Hour, Most: 50}})
 		bad := f.Pool.Backends()[0]
 		for range 20 {
 			_, _ = roundTrip(t, f.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -56,7 +56,7 @@ func TestNoEjectionForAccidents(t *testing.T) {
 		w.send("HTTP/1.1 " + status + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	})
 	f := startFront(t, &Proxy{}, sometimes, sometimes[:strings.LastIndex(sometimes, ":")]+":1")
-	f.Pool = poolWith(t, f.Pool, backend.Ejection{Failures: 3, Time: time.Hour, Most: 50})
+	f.Pool = remade(t, f.Pool, backend.Settings{Balance: backend.RoundRobin, Ejection: backend.Ejection{Failures: 3, Time: time.Hour, Most: 50}})
 	f.Pool.Backends()[1].SetHealth(backend.Down, time.Now())
 	for range 30 {
 		_ = get(t, f.addr, "/")
@@ -64,18 +64,4 @@ func TestNoEjectionForAccidents(t *testing.T) {
 	if n := f.Pool.Backends()[0].Ejections.Load(); n != 0 {
 		t.Errorf("ejected %d times", n)
 	}
-}
-
-// poolWith is a pool of the same backends that ejects and sends again.
-func poolWith(t *testing.T, p *backend.Pool, e backend.Ejection) *backend.Pool {
-	t.Helper()
-	s := backend.Settings{Balance: backend.RoundRobin, Ejection: e, RetryShare: 20}
-	for _, b := range p.Backends() {
-		s.Servers = append(s.Servers, backend.Server{URL: b.URL})
-	}
-	with, err := backend.NewPool(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return with
 }

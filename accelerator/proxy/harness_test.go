@@ -39,6 +39,19 @@ func newPool(urls ...*url.URL) (*backend.Pool, error) {
 	return backend.NewPool(s)
 }
 
+// remade is a pool of the same backends with other settings.
+func remade(t testing.TB, p *backend.Pool, s backend.Settings) *backend.Pool {
+	t.Helper()
+	for _, b := range p.Backends() {
+		s.Servers = append(s.Servers, backend.Server{URL: b.URL})
+	}
+	pool, err := backend.NewPool(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
 // startFront starts a server that forwards to the backends. Whatever net/http
 // finds worth logging, as a panic, fails the test.
 func startFront(t testing.TB, p *Proxy, backends ...string) *front {

@@ -9,21 +9,6 @@ import (
 	"ramjet/accelerator/backend"
 )
 
-// limitedPool is the same pool with bounds.
-func limitedPool(t *testing.T, p *backend.Pool, l backend.Limits) *backend.Pool {
-	t.Helper()
-	var s backend.Settings
-	for _, b := range p.Backends() {
-		s.Servers = append(s.Servers, backend.Server{URL: b.URL})
-	}
-	s.Limits = l
-	with, err := backend.NewPool(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return with
-}
-
 // One request at a time: the second waits, the third is one too many.
 func TestQueue(t *testing.T) {
 	t.Parallel()
@@ -35,7 +20,7 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	f := startFront(t, &Proxy{}, b)
-	f.Pool = limitedPool(t, f.Pool, backend.Limits{InFlight: 1, Queue: 1, QueueTime: patience})
+	f.Pool = remade(t, f.Pool, backend.Settings{Limits: backend.Limits{InFlight: 1, Queue: 1, QueueTime: patience}})
 	answers := make(chan string, 2)
 	ask := func() {
 		got, _ := roundTrip(t, f.addr, "GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n")
@@ -73,7 +58,7 @@ func TestQueueTimeAndLeaving(t *testing.T) {
 		<-hold
 	})
 	f := startFront(t, &Proxy{}, b)
-	f.Pool = limitedPool(t, f.Pool, backend.Limits{InFlight: 1, Queue: 9, QueueTime: short})
+	f.Pool = remade(t, f.Pool, backend.Settings{Limits: backend.Limits{InFlight: 1, Queue: 9, QueueTime: short}})
 	first := dial(t, f.addr)
 	first.send("GET / HTTP/1.1\r\nHost: site\r\n\r\n")
 	eventually(t, "one is served", func() bool { return f.Pool.Backends()[0].InFlight.Load() == 1 })

@@ -48,7 +48,7 @@ func TestResend(t *testing.T) {
 	} {
 		var bads, goods atomic.Int64
 		f := startFront(t, &Proxy{Retries: 2}, counted(t, c.bad, &bads), counted(t, good, &goods))
-		f.Pool = poolWith(t, f.Pool, backend.Ejection{})
+		f.Pool = remade(t, f.Pool, backend.Settings{Balance: backend.RoundRobin, RetryShare: 20})
 		if c.change != nil {
 			c.change(f.Proxy)
 		}
@@ -78,7 +78,7 @@ func TestResendBounds(t *testing.T) {
 	})
 	good := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
 	f := startFront(t, &Proxy{Retries: 2, FirstByteTimeout: 2 * short}, silent, good)
-	f.Pool = poolWith(t, f.Pool, backend.Ejection{})
+	f.Pool = remade(t, f.Pool, backend.Settings{Balance: backend.RoundRobin, RetryShare: 20})
 	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 200") {
 		t.Errorf("%q", got)
 	}
@@ -90,7 +90,7 @@ func TestResendBounds(t *testing.T) {
 		all = append(all, counted(t, "", &asked))
 	}
 	f = startFront(t, &Proxy{Retries: 2}, all...)
-	f.Pool = poolWith(t, f.Pool, backend.Ejection{})
+	f.Pool = remade(t, f.Pool, backend.Settings{Balance: backend.RoundRobin, RetryShare: 20})
 	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 502") || asked.Load() != 3 {
 		t.Errorf("asked %d: %q", asked.Load(), got)
 	}
