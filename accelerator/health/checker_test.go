@@ -165,7 +165,8 @@ func TestRiseAndFall(t *testing.T) {
 // What each kind of check calls bad.
 func TestAsk(t *testing.T) {
 	f := newFarm(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	// On an address of its own, so that nobody else is given the port.
+	closed, err := net.Listen("tcp", "127.0.0.3:0")
 	if err != nil {
 		t.Fatal(err)
 	}

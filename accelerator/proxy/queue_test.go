@@ -73,9 +73,7 @@ func TestQueueTimeAndLeaving(t *testing.T) {
 // With Hold, the restart of the only backend is a pause.
 func TestHold(t *testing.T) {
 	t.Parallel()
-	l := listen(t)
-	addr := l.Addr().String()
-	l.Close()
+	addr := deadPort(t)
 	f := startFront(t, &Proxy{Hold: patience}, addr)
 	answer := make(chan string)
 	go func() {
