@@ -330,6 +330,16 @@ func TestBackendTLS(t *testing.T) {
 			t.Errorf("%s: exit status %d, no %q in %s", file, status, want, stderr)
 		}
 	}
+	// A file that is missing is a mistake like any other: at the start the next
+	// configuration is used, and on a reload the old one stays.
+	wrong := write(t, dir, "wrong.json", settings(`{"ca": "none.pem"}`))
+	next := start(t, "-config", wrong, "-config", filepath.Join(dir, "good.json"))
+	next.wait("not valid, using the next in line")
+	next.wantBody("/x", "hello client")
+	write(t, dir, "good.json", settings(`{"ca": "none.pem"}`))
+	p.signal(syscall.SIGHUP)
+	p.wait("not reloaded, the old configuration stays")
+	p.wantBody("/x", "hello client")
 }
 
 // authority signs certificates.

@@ -22,13 +22,26 @@ type source struct {
 	note    string // what had to be changed to fit the machine
 }
 
+// loadConfig reads a file and tries the files that it names: one that is missing
+// makes the configuration invalid, as any other mistake in it does.
+func loadConfig(file string) (*config.Config, error) {
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := backendTLS(c); err != nil {
+		return nil, fmt.Errorf("%s: %v", file, err) // Not wrapped: it is not the file itself that does not exist.
+	}
+	return c, nil
+}
+
 // first returns the configuration to start with. Of several files the first that
 // exists and is valid counts: the others are reported, but a bad edit never
 // keeps the box from serving. A single file has to be right.
 func (s *source) first() (*config.Config, error) {
 	files := s.options.configs
 	if len(files) == 1 {
-		c, err := config.Load(files[0])
+		c, err := loadConfig(files[0])
 		if err != nil {
 			return nil, usageError{err}
 		}
@@ -36,7 +49,7 @@ func (s *source) first() (*config.Config, error) {
 		return s.override(c)
 	}
 	for _, file := range files {
-		c, err := config.Load(file)
+		c, err := loadConfig(file)
 		if err == nil {
 			s.file = file
 			return s.override(c)
@@ -52,7 +65,7 @@ func (s *source) first() (*config.Config, error) {
 // must be valid: the old configuration is better than the next in line.
 func (s *source) again() (*config.Config, error) {
 	for _, file := range s.options.configs {
-		c, err := config.Load(file)
+		c, err := loadConfig(file)
 		if errors.Is(err, fs.ErrNotExist) && len(s.options.configs) > 1 {
 			continue
 		}

@@ -147,6 +147,22 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// A backend that fails each request does not push them all onto one neighbour.
+func TestTurnsOfTheOthers(t *testing.T) {
+	p := mustPool(t, Settings{Balance: RoundRobin}, "http://a", "http://b", "http://c")
+	dead, got := p.Backends()[0], map[string]int{}
+	for range 300 {
+		b := p.Next()
+		if b == dead {
+			b = p.Next(dead)
+		}
+		got[b.URL.Host]++
+	}
+	if got["b"] != 150 || got["c"] != 150 {
+		t.Errorf("of 300 requests, %v", got)
+	}
+}
+
 // Round robin does not give all of a heavy one's turns in a row.
 func TestSmooth(t *testing.T) {
 	p := mustPool(t, Settings{Balance: RoundRobin}, "http://a*5", "http://b", "http://c")
