@@ -130,12 +130,12 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 			level = slog.LevelDebug
 		}
 		s.log.Log(ctx, level, "content", "root", snapshot.Root, "release", snapshot.Release, "files", snapshot.Files,
-			"in_memory", snapshot.MemoryFiles, "bytes", snapshot.MemoryBytes, "took", snapshot.Took.Round(time.Millisecond))
+			"in_memory", snapshot.MemoryFiles, "bytes", snapshot.MemoryBytes, "unread", snapshot.Unread, "took", snapshot.Took.Round(time.Millisecond))
 	}
 	if err := s.store.Watch(); err != nil {
 		return nil, fmt.Errorf("content: %w", err)
 	}
-	if err := s.store.Load(ctx); err != nil {
+	if err := s.store.Sketch(ctx); err != nil {
 		if !s.wait {
 			return nil, rootError(s.config.Content.Root, err)
 		}

@@ -35,6 +35,7 @@ type contentStatus struct {
 	MemoryBytes int64          `json:"memory_bytes"`
 	OpenFiles   int            `json:"open_files"`
 	Unsettled   int            `json:"unsettled"`
+	Unread      int            `json:"unread"`
 	Skipped     []content.Skip `json:"skipped,omitempty"`
 }
 
@@ -73,7 +74,7 @@ func (s *server) status() any {
 		Content: contentStatus{
 			Root: snapshot.Root, Release: snapshot.Release, Loaded: snapshot.Loaded, TookSeconds: snapshot.Took.Seconds(),
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
-			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Skipped: snapshot.Skipped,
+			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Unread: snapshot.Unread, Skipped: snapshot.Skipped,
 		},
 		Backends: []backendStatus{}, Loops: []loopStatus{},
 	}

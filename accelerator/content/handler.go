@@ -31,6 +31,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, o *Object) bool 
 		h.ErrorPage(w, r, http.StatusNotAcceptable)
 		return true
 	}
+	representation, err := representation.whole()
+	if err != nil {
+		return false
+	}
 	body, err := representation.Open()
 	if err != nil {
 		return false

@@ -21,6 +21,7 @@ type loader struct {
 	now     time.Time
 	place   place
 	visit   func(name string)
+	sketch  bool // read no bodies
 
 	top     *confined
 	folders []*folder
@@ -156,7 +157,7 @@ func (l *loader) assemble(s *Snapshot) {
 		if f.blob == nil {
 			continue
 		}
-		if f.old == nil || f.blob.identity != f.old.identity {
+		if f.old == nil || f.blob.identity != f.old.identity || f.old.unread != nil && f.blob.unread == nil {
 			s.Changed++
 		}
 		if f.same == nil {
@@ -225,6 +226,8 @@ func (l *loader) cacheControl(path string) string {
 
 func (s *Snapshot) count(r *Representation) {
 	switch {
+	case r.unread != nil:
+		s.Unread++
 	case r.file == nil:
 		s.MemoryFiles++
 		s.MemoryBytes += r.Size

@@ -32,12 +32,18 @@ func (l *loader) readFolder(folder *folder) error {
 		if f.same != nil || l.takeOver(f) {
 			continue
 		}
+		below := path.Join(folder.name, f.name)
+		if l.sketch && !l.mayBeUnfinished(f.id) {
+			f.blob = l.unread(f, below)
+			l.stamp(f.blob, f.id)
+			continue
+		}
 		var err error
 		if dir == nil && !f.link {
 			dir, err = l.top.OpenRoot(folder.name)
 		}
 		if err == nil {
-			f.blob, err = l.read(f, dir, path.Join(folder.name, f.name))
+			f.blob, err = l.read(f, dir, below)
 		}
 		if err == nil {
 			l.stamp(f.blob, f.id)
@@ -98,7 +104,7 @@ func (l *loader) stamp(r *Representation, id identity) {
 	if !r.ModTime.IsZero() {
 		r.LastModified = r.ModTime.Format(HTTPTime)
 	}
-	if !r.hashed {
+	if !r.hashed && r.unread == nil {
 		r.ETag = id.etag()
 	}
 }
@@ -155,6 +161,11 @@ func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, er
 // finished by definition: its link was turned to it.
 func (l *loader) unfinished(id identity, file *os.File) bool {
 	return id.changedWithin(l.options.Settle/2, l.now) || id.changedWithin(writingWindow, l.now) && beingWritten(file)
+}
+
+// mayBeUnfinished tells whether a file must be opened to know.
+func (l *loader) mayBeUnfinished(id identity) bool {
+	return l.place.release == "" && id.changedWithin(max(l.options.Settle/2, writingWindow), l.now)
 }
 
 // writingWindow is how long after its last change a file that is still open for

@@ -18,6 +18,7 @@ type Snapshot struct {
 	MemoryFiles int   // representations whose bodies are in memory
 	MemoryBytes int64 // sum of their bodies
 	OpenFiles   int   // representations with a descriptor kept open
+	Unread      int   // representations that belong in memory and are not there yet; see Store.Sketch
 	Changed     int   // files read anew or gone since the last snapshot
 	Unsettled   int   // files left as they were because they are being written
 	Skipped     []Skip
@@ -70,6 +71,7 @@ type Representation struct {
 	hashed   bool // the ETag is a hash of the body
 	body     []byte
 	file     *openFile
+	unread   *unread // to be in memory, but not read yet: no ETag, and file leads to the body; else nil
 }
 
 // Where tells where the bytes come from, in words.

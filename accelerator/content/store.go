@@ -80,11 +80,22 @@ const firstTries = 4
 // one is taken over without reading it again. On an error the old snapshot
 // stays: a tree that cannot be read as a whole is not served in part.
 func (s *Store) Load(ctx context.Context) error {
+	return s.begin(ctx, withBodies)
+}
+
+// Sketch is a first Load that reads no bodies: it goes live with what a walk of
+// the tree shows, in a fraction of the time. A body that belongs in memory is
+// read when it is first asked for, and Run begins by reading all the rest.
+func (s *Store) Sketch(ctx context.Context) error {
+	return s.begin(ctx, namesOnly)
+}
+
+func (s *Store) begin(ctx context.Context, d depth) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := s.Snapshot().Root == ""
 	for range firstTries {
-		if err := s.load(ctx, true); err != nil {
+		if err := s.load(ctx, d, true); err != nil {
 			return err
 		}
 		if !first || s.Snapshot().Unsettled == 0 {
@@ -99,9 +110,17 @@ func (s *Store) Load(ctx context.Context) error {
 	return nil
 }
 
+// depth is how much of a tree a load reads.
+type depth bool
+
+const (
+	namesOnly  depth = false
+	withBodies depth = true // as far as they belong in memory
+)
+
 // load needs mu. Unless it is forced, it leaves a release that is live already
 // alone: a release changes by its link, never in place.
-func (s *Store) load(ctx context.Context, force bool) error {
+func (s *Store) load(ctx context.Context, d depth, force bool) error {
 	s.whole = false
 	if s.options.Root == "" {
 		s.live.Store(&Snapshot{objects: map[string]*Object{}, Loaded: s.now(), clock: true})
@@ -115,7 +134,7 @@ func (s *Store) load(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	if old := s.live.Load(); !force && place.release != "" && place.same(old) && old.clock {
+	if old := s.live.Load(); !force && place.release != "" && place.same(old) && old.clock && old.Unread == 0 {
 		if s.watcher != nil {
 			s.watcher.at(place)
 		}
@@ -127,6 +146,7 @@ func (s *Store) load(ctx context.Context, force bool) error {
 		old:     s.live.Load(),
 		now:     s.now(),
 		place:   place,
+		sketch:  d == namesOnly,
 	}
 	if s.watcher != nil {
 		l.visit = s.watcher.at(place)
@@ -137,7 +157,7 @@ func (s *Store) load(ctx context.Context, force bool) error {
 	}
 	snapshot.Took = time.Since(started)
 	s.live.Store(snapshot)
-	s.whole = s.watcher != nil && s.watcher.partial == nil && snapshot.Unsettled == 0
+	s.whole = d == withBodies && s.watcher != nil && s.watcher.partial == nil && snapshot.Unsettled == 0
 	if s.Loaded != nil {
 		s.Loaded(snapshot)
 	}

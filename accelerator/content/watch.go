@@ -175,7 +175,7 @@ func (s *Store) follow(ctx context.Context, p *pacer) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	started := time.Now()
-	err := s.load(ctx, false)
+	err := s.load(ctx, withBodies, false)
 	took := time.Since(started)
 	p.loaded(time.Now(), took)
 	if err == nil && s.watcher.end() {
