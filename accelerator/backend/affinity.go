@@ -2,6 +2,7 @@ package backend
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
@@ -28,7 +29,7 @@ func (b *Backend) ID() string { return strconv.FormatUint(b.hash, 36) }
 
 // ByID returns the backend of that name, or nil.
 func (p *Pool) ByID(id string) *Backend {
-	for _, b := range p.backends {
+	for _, b := range p.Backends() {
 		if b.ID() == id {
 			return b
 		}
@@ -87,7 +88,7 @@ func mix(x uint64) uint64 {
 // request.
 func (p *Pool) stay(c *Choice, now int64) *Backend {
 	b := c.Stay
-	if b == nil || p.find(b.URL) != b || b.Health() == Down || b.record.out(now) {
+	if b == nil || !slices.Contains(p.Backends(), b) || b.Health() == Down || b.record.out(now) {
 		return nil
 	}
 	for _, t := range c.Tried {

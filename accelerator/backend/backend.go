@@ -1,28 +1,86 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Backend is one server of the farm. Its address never changes; all else is
 // safe to read and change at any time. It outlives the pools it is in: see
 // Pool.Inherit.
 type Backend struct {
-	URL *url.URL // scheme "http" or "https" and host[:port], nothing else; immutable, do not modify
+	// URL is what it is called: scheme and host[:port], and for one of the addresses
+	// behind a name that address as fragment; or "unix" and the path of a socket.
+	// Immutable, do not modify.
+	URL *url.URL
+	// Origin is what requests are sent to: scheme "http" or "https" and host[:port].
+	// Immutable, do not modify.
+	Origin *url.URL
 
 	Requests  atomic.Uint64 // requests begun with this backend, failed attempts included
 	InFlight  atomic.Int64  // requests begun and not yet ended; a tunnel counts until it closes
 	Failures  atomic.Uint64 // requests that this backend failed: no connection, no answer, a bad or a broken one
 	Ejections atomic.Uint64 // times that it was left out because of its failures
 
+	network, address string // where to connect to, for net.Dial; an empty address: it is not known yet; immutable
+
 	hash   uint64 // of the URL; immutable
 	drain  atomic.Bool
 	health atomic.Int32 // a Health
 	back   atomic.Int64 // when it came up after it was down, in nanoseconds since 1970; 0: never
 	record record
+}
+
+// newBackend makes the backend of a server that was checked.
+func newBackend(s *Server) *Backend {
+	if s.URL.Scheme == "unix" {
+		u := &url.URL{Scheme: "unix", Path: s.URL.Path}
+		return &Backend{
+			URL: u, Origin: &url.URL{Scheme: "http", Host: "localhost"}, network: "unix", address: u.Path,
+			hash: xxhash.Sum64String(u.String()),
+		}
+	}
+	origin := &url.URL{Scheme: s.URL.Scheme, Host: s.URL.Host}
+	name := *origin
+	b := &Backend{URL: &name, Origin: origin, network: "tcp"}
+	switch {
+	case s.Address.IsValid():
+		name.Fragment = s.Address.String()
+		b.address = net.JoinHostPort(s.Address.String(), portOf(origin))
+	case !s.Unresolved:
+		b.address = net.JoinHostPort(origin.Hostname(), portOf(origin))
+	}
+	b.hash = xxhash.Sum64String(name.String())
+	return b
+}
+
+// portOf is the port of an address, or its scheme's.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// ErrUnresolved is the error of connecting to a backend whose name has no address.
+var ErrUnresolved = errors.New("no address is known for its name yet")
+
+// Endpoint returns where to connect to, as for net.Dial.
+func (b *Backend) Endpoint() (network, address string, err error) {
+	if b.address == "" {
+		return "", "", ErrUnresolved
+	}
+	return b.network, b.address, nil
 }
 
 // Health is what the active checks say of a backend.
@@ -81,9 +139,10 @@ func (b *Backend) begin(most int) bool {
 // End counts the end of a request that was counted by Begin.
 func (b *Backend) End() { b.InFlight.Add(-1) }
 
-// well tells whether b is to get requests: neither down nor ejected nor drained.
+// well tells whether b is to get requests: neither down nor ejected nor drained,
+// and to be found.
 func (b *Backend) well(now int64) bool {
-	return b.Health() != Down && !b.record.out(now) && !b.Draining()
+	return b.Health() != Down && !b.record.out(now) && !b.Draining() && b.address != ""
 }
 
 // full is the share of its weight that a backend in good order has.
@@ -102,14 +161,19 @@ func (b *Backend) warmth(now int64, slowStart time.Duration) int64 {
 // check says what is wrong with the address of a backend.
 func check(u *url.URL) error {
 	switch {
+	case u.Scheme == "unix" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
+		return fmt.Errorf("%q has no absolute path of a socket", u.Redacted())
+	case u.Scheme == "unix":
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("scheme %q is not http or https", u.Scheme)
+		return fmt.Errorf("scheme %q is not http, https or unix", u.Scheme)
 	case u.Hostname() == "":
 		return fmt.Errorf("%q has no host", u.Redacted())
 	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("%q has a path; requests are forwarded unaltered", u.Redacted())
+	}
+	switch {
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Opaque != "":
-		return fmt.Errorf("%q is more than scheme, host and port", u.Redacted())
+		return fmt.Errorf("%q is more than scheme, host and port, or path of a socket", u.Redacted())
 	}
 	return nil
 }

@@ -53,13 +53,13 @@ func (p *Pool) Failed(b *Backend) bool {
 	if r.out(now) {
 		return false // By requests that were begun before.
 	}
-	out := 1
-	for _, m := range p.members {
+	out, members := 1, p.roster.Load().members
+	for _, m := range members {
 		if m.record.out(now) {
 			out++
 		}
 	}
-	if out*100 > e.Most*len(p.members) || len(p.members) == 1 {
+	if out*100 > e.Most*len(members) || len(members) == 1 {
 		return false
 	}
 	if last := r.until.Load(); now-last > maxStreak*int64(e.Time) {

@@ -11,16 +11,18 @@ import (
 // a line each.
 func (p *Pool) Explain() string {
 	now := p.settings.Now()
-	anybody := false
-	for _, m := range p.members {
+	anybody, members := false, p.roster.Load().members
+	for _, m := range members {
 		anybody = anybody || m.well(now.UnixNano())
 	}
 	var b strings.Builder
-	for _, m := range p.members {
+	for _, m := range members {
 		verdict := "may get it"
 		switch until, ejected := m.Ejected(now); {
 		case m.Draining():
 			verdict = "drained"
+		case m.address == "":
+			verdict = ErrUnresolved.Error()
 		case m.Health() == Down:
 			verdict = "down, say its health checks"
 		case ejected:

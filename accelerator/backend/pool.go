@@ -12,18 +12,29 @@ package backend
 
 import (
 	"fmt"
+	"math"
+	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // Server is a backend as it is configured.
 type Server struct {
-	URL    *url.URL // absolute, without path, query or user; a path of "/" is taken for none
+	URL    *url.URL // http or https, without path, query or user; a path of "/" is taken for none; or unix with nothing but a path
 	Weight int      // its share of the requests against the others'; 0 is 1
+
+	// Address is one of those that the host of URL stands for; the zero Addr leaves
+	// it to the system to look that up at each connection.
+	Address netip.Addr
+	// Unresolved is for a host of which nothing is known yet: it gets no requests
+	// while there are others.
+	Unresolved bool
+	// Priority is whose turn it is first: a server gets requests only while none of
+	// a lower number is well.
+	Priority int
 }
 
 // Settings are what a pool is made of. The zero value of all but Servers is usable.
@@ -44,16 +55,38 @@ type Settings struct {
 // member is a backend with what it is in this pool alone.
 type member struct {
 	*Backend
-	weight  int64
-	current int64 // of RoundRobin; guarded by Pool.mu
+	weight   int64
+	priority int
+	current  int64 // of RoundRobin; guarded by Pool.mu
+}
+
+// roster is who is in a pool at a time. Immutable, but for the turns.
+type roster struct {
+	members  []*member
+	backends []*Backend
+	tiers    bool // not all have the same priority
+}
+
+func (r *roster) add(b *Backend, s *Server) {
+	m := &member{Backend: b, weight: int64(max(s.Weight, 1)), priority: s.Priority}
+	r.tiers = r.tiers || len(r.members) > 0 && r.members[0].priority != m.priority
+	r.members = append(r.members, m)
+	r.backends = append(r.backends, b)
+}
+
+func (r *roster) find(u *url.URL) *member {
+	i := slices.IndexFunc(r.members, func(m *member) bool { return *m.URL == *u })
+	if i < 0 {
+		return nil
+	}
+	return r.members[i]
 }
 
 // Pool is one or more backends. It is safe for use by any number of goroutines.
 // Make one with NewPool.
 type Pool struct {
-	settings Settings
-	members  []*member // immutable but for the fields that mu guards
-	backends []*Backend
+	settings Settings // immutable; Servers is not used once the pool is made
+	roster   atomic.Pointer[roster]
 	budget   budget
 	queue    queue
 
@@ -66,51 +99,60 @@ const MaxWeight = 1000
 // NewPool returns a pool of the servers, in their order. It is an error to give
 // none, or the same one twice.
 func NewPool(settings Settings) (*Pool, error) {
-	if len(settings.Servers) == 0 {
-		return nil, fmt.Errorf("a pool needs at least one backend")
-	}
 	if settings.Now == nil {
 		settings.Now = time.Now
 	}
 	p := &Pool{settings: settings}
 	p.budget.income = 10 * int64(settings.RetryShare)
 	p.budget.saved.Store(min(startBudget, startBudget*int64(settings.RetryShare)))
-	for i, s := range settings.Servers {
-		if err := check(s.URL); err != nil {
-			return nil, fmt.Errorf("backend %d: %w", i, err)
-		}
-		if s.Weight < 0 || s.Weight > MaxWeight {
-			return nil, fmt.Errorf("backend %d: weight %d is not 1 to %d", i, s.Weight, MaxWeight)
-		}
-		u := &url.URL{Scheme: s.URL.Scheme, Host: s.URL.Host}
-		if p.find(u) != nil {
-			return nil, fmt.Errorf("backend %d: %s is in the pool already", i, u)
-		}
-		p.add(&Backend{URL: u, hash: xxhash.Sum64String(u.String())}, s.Weight)
+	p.roster.Store(&roster{})
+	if err := p.Set(settings.Servers); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Pool) add(b *Backend, weight int) {
-	p.members = append(p.members, &member{Backend: b, weight: int64(max(weight, 1))})
-	p.backends = append(p.backends, b)
-}
-
-func (p *Pool) find(u *url.URL) *Backend {
-	i := slices.IndexFunc(p.backends, func(b *Backend) bool { return *b.URL == *u })
-	if i < 0 {
-		return nil
+// Set makes the servers, in their order, those of the pool. Those that stay keep
+// all that is known of them, and nobody loses a request or a tunnel: those of a
+// backend that leaves go on. After an error nothing has changed.
+func (p *Pool) Set(servers []Server) error {
+	if len(servers) == 0 {
+		return fmt.Errorf("a pool needs at least one backend")
 	}
-	return p.backends[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, next := p.roster.Load(), &roster{}
+	for i := range servers {
+		s := &servers[i]
+		if err := check(s.URL); err != nil {
+			return fmt.Errorf("backend %d: %w", i, err)
+		}
+		if s.Weight < 0 || s.Weight > MaxWeight {
+			return fmt.Errorf("backend %d: weight %d is not 1 to %d", i, s.Weight, MaxWeight)
+		}
+		b := newBackend(s)
+		if next.find(b.URL) != nil {
+			return fmt.Errorf("backend %d: %s is in the pool already", i, b.URL)
+		}
+		var current int64
+		if m := before.find(b.URL); m != nil && m.address == b.address {
+			b, current = m.Backend, m.current
+		}
+		next.add(b, s)
+		next.members[i].current = current
+	}
+	p.roster.Store(next)
+	return nil
 }
 
 // Inherit takes over the backends of an older pool that are in this one too:
 // with their counters, their health and their requests in flight. Call it before
 // the pool is used.
 func (p *Pool) Inherit(old *Pool) {
-	for i, m := range p.members {
-		if b := old.find(m.URL); b != nil {
-			m.Backend, p.backends[i] = b, b
+	r, from := p.roster.Load(), old.roster.Load()
+	for i, m := range r.members {
+		if o := from.find(m.URL); o != nil && o.address == m.address {
+			m.Backend, r.backends[i] = o.Backend, o.Backend
 		}
 	}
 }
@@ -138,14 +180,15 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	var room [16]candidate
 	from := room[:0]
 	anybody := false
-	for _, m := range p.members {
+	r := p.roster.Load()
+	for _, m := range r.members {
 		if m.well(now) {
 			anybody = true
 			from = append(from, candidate{m, m.weight * m.warmth(now, p.settings.SlowStart)})
 		}
 	}
 	if !anybody {
-		for _, m := range p.members {
+		for _, m := range r.members {
 			if !m.Draining() {
 				from = append(from, candidate{m, m.weight * full})
 			}
@@ -153,6 +196,9 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	}
 	if len(c.Tried) > 0 {
 		from = slices.DeleteFunc(from, func(f candidate) bool { return slices.Contains(c.Tried, f.Backend) })
+	}
+	if r.tiers {
+		from = firstTier(from)
 	}
 	if most > 0 && len(from) > 0 {
 		from = slices.DeleteFunc(from, func(c candidate) bool { return c.InFlight.Load() >= most })
@@ -167,13 +213,22 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	return p.choose(from, c.Key), false
 }
 
-// Backends returns all backends in the order they were given. The caller must
-// not change the slice.
-func (p *Pool) Backends() []*Backend { return p.backends }
+// firstTier leaves those whose turn it is first.
+func firstTier(from []candidate) []candidate {
+	first := math.MaxInt
+	for _, c := range from {
+		first = min(first, c.priority)
+	}
+	return slices.DeleteFunc(from, func(c candidate) bool { return c.priority != first })
+}
+
+// Backends returns the backends of this moment in the order they were given. The
+// caller must not change the slice.
+func (p *Pool) Backends() []*Backend { return p.roster.Load().backends }
 
 // Weight returns the weight of a backend of this pool.
 func (p *Pool) Weight(b *Backend) int {
-	for _, m := range p.members {
+	for _, m := range p.roster.Load().members {
 		if m.Backend == b {
 			return int(m.weight)
 		}

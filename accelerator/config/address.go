@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -42,8 +43,10 @@ func ParseBackend(s string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL; write http://host:port", quote(s))
+	case u.Scheme == "unix":
+		return parseSocketURL(s)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("scheme %s is not http or https", quote(u.Scheme))
+		return nil, fmt.Errorf("scheme %s is not http, https or unix", quote(u.Scheme))
 	case u.Opaque != "" || u.Hostname() == "":
 		return nil, fmt.Errorf("%s has no host; write %s://host:port", quote(s), u.Scheme)
 	case u.User != nil:
@@ -66,8 +69,27 @@ func ParseBackend(s string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }
 
-// serverOf returns scheme, host and port of a URL that ParseBackend returned, always with a port.
+// parseSocketURL reads unix:///path: what is behind the two slashes is the path as it is, without escapes.
+func parseSocketURL(s string) (*url.URL, error) {
+	path, ok := strings.CutPrefix(s[len("unix:"):], "//")
+	switch {
+	case !ok || !strings.HasPrefix(path, "/"):
+		return nil, fmt.Errorf("%s has no absolute path; write unix:///path/to.sock, with three slashes", quote(s))
+	case strings.ContainsAny(path, "?#%\x00"):
+		return nil, fmt.Errorf("%s has one of the characters ? # %% NUL; give the socket another path", quote(s))
+	case strings.HasSuffix(path, "/") || filepath.Clean(path) == "/":
+		return nil, fmt.Errorf("%s is a folder; add the name of the socket", quote(path))
+	case len(path) > maxSocket:
+		return nil, fmt.Errorf("%s is too long for a socket; the path can have %d bytes", quote(path), maxSocket)
+	}
+	return &url.URL{Scheme: "unix", Path: filepath.Clean(path)}, nil
+}
+
+// serverOf returns scheme, host and port of a URL that ParseBackend returned, always with a port, or the path of its socket.
 func serverOf(u *url.URL) string {
+	if u.Scheme == "unix" {
+		return u.String()
+	}
 	port, err := strconv.Atoi(u.Port())
 	switch {
 	case err == nil:

@@ -116,7 +116,7 @@ type Rules struct {
 // Backend is one server of the farm.
 type Backend struct {
 	// "url": http://host:port or https://host:port. The host is in lower case and there is no path, so URL.Host with
-	// the scheme's port says where to connect.
+	// the scheme's port says where to connect. Or unix:///path of a Unix socket, with HTTP.
 	URL *url.URL
 	// "weight": 1 to 1000, 1 if it is not there. Its share of the requests against the others'.
 	Weight int

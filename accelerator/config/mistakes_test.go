@@ -121,7 +121,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	"limit": {},
 }`
 	const want = `2:12: listen: expected text such as ":8080", not the number 80
-5:11: backends[1].url: scheme "htp" is not http or https
+5:11: backends[1].url: scheme "htp" is not http, https or unix
 6:3: backends[2]: "url" is missing; write {"url": "http://10.0.0.2:8000"}
 8:24: content.memory: "half" is not a size; write digits and B, KB, MB, GB, KiB, MiB or GiB, such as "64KiB"
 8:42: content.settle: "1ms" is out of range; it can be 50ms to 10s

@@ -149,8 +149,14 @@ func TestBadBackends(t *testing.T) {
 		{"", `"" has no scheme; write "http://"`},
 		{"10.0.0.2:8000", `"10.0.0.2:8000" has no scheme; write "http://10.0.0.2:8000"`},
 		{"//a", `"//a" has no scheme; write "http://a"`},
-		{"htp://a", `scheme "htp" is not http or https`},
-		{"unix:/run/x.sock", `scheme "unix" is not http or https`},
+		{"htp://a", `scheme "htp" is not http, https or unix`},
+		{"unix:/run/x.sock", `"unix:/run/x.sock" has no absolute path; write unix:///path/to.sock, with three slashes`},
+		{"unix://run/x.sock", `"unix://run/x.sock" has no absolute path; write unix:///path/to.sock, with three slashes`},
+		{"unix:///run/", `"/run/" is a folder; add the name of the socket`},
+		{"unix:///..", `"/.." is a folder; add the name of the socket`},
+		{"unix:///run/x?y", `"unix:///run/x?y" has one of the characters ? # % NUL; give the socket another path`},
+		{"unix:///run/%20", `"unix:///run/%20" has one of the characters ? # % NUL; give the socket another path`},
+		{"unix:///" + strings.Repeat("x", 107), `"/` + strings.Repeat("x", 59) + `…" is too long for a socket; the path can have 107 bytes`},
 		{"http:/a", `"http:/a" has no host; write http://host:port`},
 		{"http://", `"http://" has no host; write http://host:port`},
 		{"http://:80", `"http://:80" has no host; write http://host:port`},
@@ -239,8 +245,11 @@ func TestFlagValues(t *testing.T) {
 	if err := CheckListen("localhost:80"); err != nil {
 		t.Error(err)
 	}
-	if _, err := ParseBackend("htp://x"); err == nil || err.Error() != `scheme "htp" is not http or https` {
+	if _, err := ParseBackend("htp://x"); err == nil || err.Error() != `scheme "htp" is not http, https or unix` {
 		t.Errorf("got %v", err)
+	}
+	if u, err := ParseBackend("unix:///run//farm.sock"); err != nil || u.Path != "/run/farm.sock" || u.String() != "unix:///run/farm.sock" {
+		t.Errorf("got %v, %v", u, err)
 	}
 	if u, err := ParseBackend("http://127.0.0.1:8000/"); err != nil || u.String() != "http://127.0.0.1:8000" {
 		t.Errorf("got %v, %v", u, err)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"ramjet/accelerator/backend"
 )
 
 // Kind is what a check does.
@@ -47,9 +49,10 @@ const maxBody = 64 << 10
 
 // client asks. A check has a connection of its own: it shall tell whether new
 // ones are accepted. It goes where it is sent, not where an answer points.
-func (c *Check) client() *http.Client {
+func (c *Check) client(b *backend.Backend) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
+			DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx, b) },
 			TLSClientConfig:        c.TLS,
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -59,15 +62,15 @@ func (c *Check) client() *http.Client {
 	}
 }
 
-// ask returns nil if the backend at u is well, or what is wrong with it.
-func (c *Check) ask(ctx context.Context, u *url.URL) error {
+// ask returns nil if the backend is well, or what is wrong with it.
+func (c *Check) ask(ctx context.Context, b *backend.Backend) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("no answer within %v", c.Timeout))
 	defer cancel()
 	var err error
 	if c.Kind == TCP {
-		err = connect(ctx, u)
+		err = c.open(ctx, b)
 	} else {
-		err = c.get(ctx, u)
+		err = c.get(ctx, b)
 	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -75,26 +78,30 @@ func (c *Check) ask(ctx context.Context, u *url.URL) error {
 	return err
 }
 
-func connect(ctx context.Context, u *url.URL) error {
-	port := u.Port()
-	if port == "" {
-		port = u.Scheme // net knows these two names
+func connect(ctx context.Context, b *backend.Backend) (net.Conn, error) {
+	network, address, err := b.Endpoint()
+	if err != nil {
+		return nil, err
 	}
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+func (c *Check) open(ctx context.Context, b *backend.Backend) error {
+	conn, err := connect(ctx, b)
 	if err != nil {
 		return err
 	}
-	return c.Close()
+	return conn.Close()
 }
 
-func (c *Check) get(ctx context.Context, u *url.URL) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String()+c.Path, nil)
+func (c *Check) get(ctx context.Context, b *backend.Backend) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Origin.String()+c.Path, nil)
 	if err != nil {
 		return err
 	}
 	r.Host = c.Host
 	r.Header.Set("User-Agent", "ramjet-health")
-	answer, err := c.client().Do(r)
+	answer, err := c.client(b).Do(r)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // Without the URL, which the log has beside it.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,10 +29,10 @@ type Checker struct {
 	changed chan struct{}
 }
 
-// round is what goes on between two calls of Watch.
+// round is what goes on between two calls of Watch or Follow.
 type round struct {
 	backends []*backend.Backend
-	check    Check
+	check    *Check // another one for each Watch
 }
 
 // forget gives all back the benefit of the doubt when nobody is asked any more.
@@ -47,10 +48,24 @@ func (r *round) forget() {
 // Watch asks these backends from now on, and no others. A backend that was asked
 // before keeps what is known of it; without checks nothing is.
 func (c *Checker) Watch(backends []*backend.Backend, check Check) {
-	r := &round{backends, check}
+	r := &round{backends, &check}
 	r.forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.set(r)
+}
+
+// Follow is Watch with the check that is: those that stay are asked in their turn,
+// as if nothing had happened.
+func (c *Checker) Follow(backends []*backend.Backend) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watched != nil {
+		c.set(&round{backends, c.watched.check})
+	}
+}
+
+func (c *Checker) set(r *round) {
 	c.watched = r
 	if c.changed != nil {
 		close(c.changed)
@@ -70,36 +85,69 @@ func (c *Checker) current() (*round, <-chan struct{}) {
 // String names the task.
 func (c *Checker) String() string { return "health checks" }
 
+// asker asks one backend.
+type asker struct {
+	check *Check
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
 // Run asks until ctx ends.
 func (c *Checker) Run(ctx context.Context) error {
+	askers := map[*backend.Backend]*asker{}
+	end := func(stays func(*backend.Backend, *asker) bool) {
+		var gone []*asker
+		for b, a := range askers {
+			if !stays(b, a) {
+				gone = append(gone, a)
+				delete(askers, b)
+				a.stop()
+			}
+		}
+		for _, a := range gone {
+			<-a.ended // So that nobody sets what another knows better.
+		}
+	}
 	for ctx.Err() == nil {
 		r, changed := c.current()
-		during, stop := context.WithCancel(ctx)
-		var askers sync.WaitGroup
+		end(func(b *backend.Backend, a *asker) bool {
+			return r != nil && a.check == r.check && slices.Contains(r.backends, b)
+		})
 		switch {
 		case r == nil:
 		case r.check.Kind == Off:
 			r.forget() // An answer to the last round may have come after Watch.
 		default:
 			for _, b := range r.backends {
-				askers.Go(func() { c.follow(during, b, &r.check) })
+				if askers[b] == nil {
+					askers[b] = c.begin(ctx, b, r.check)
+				}
 			}
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
 		}
-		stop()
-		askers.Wait() // So that nobody sets what the next round knows better.
 	}
+	end(func(*backend.Backend, *asker) bool { return false })
 	return nil
+}
+
+func (c *Checker) begin(ctx context.Context, b *backend.Backend, check *Check) *asker {
+	ctx, stop := context.WithCancel(ctx)
+	a := &asker{check: check, stop: stop, ended: make(chan struct{})}
+	go func() {
+		defer close(a.ended)
+		c.follow(ctx, b, check)
+	}()
+	return a
 }
 
 // follow asks one backend again and again.
 func (c *Checker) follow(ctx context.Context, b *backend.Backend, check *Check) {
 	var good, bad int // in a row
 	for {
-		err := check.ask(ctx, b.URL)
+		err := check.ask(ctx, b)
 		if ctx.Err() != nil {
 			return
 		}

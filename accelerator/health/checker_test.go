@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -181,6 +182,13 @@ func TestAsk(t *testing.T) {
 	tcp := quick
 	tcp.Kind = TCP
 	elsewhere := newFarm(t)
+	socket := filepath.Join(t.TempDir(), "farm.sock")
+	local, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go http.Serve(local, f.Config.Handler)
+	defer local.Close()
 	hang := make(chan struct{})
 	defer close(hang)
 	for _, c := range []struct {
@@ -213,14 +221,13 @@ func TestAsk(t *testing.T) {
 		{"tcp", tcp, f.URL, status(500), ""},
 		{"nobody listens, tcp", tcp, "http://" + closed.Addr().String(), status(200), "connection refused"},
 		{"nobody listens", plain, "http://" + closed.Addr().String(), status(200), "connection refused"},
+		{"tcp, by a socket", tcp, "unix://" + socket, status(500), ""},
+		{"by a socket", plain, "unix://" + socket, status(500), "status 500"},
+		{"no socket", plain, "unix://" + socket + ".gone", status(200), "no such file"},
 		{"not https", plain, "https" + strings.TrimPrefix(f.URL, "http"), status(200), "HTTP response to HTTPS"},
 	} {
 		f.say(c.answer)
-		u, err := url.Parse(c.url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = c.check.ask(t.Context(), u)
+		err := c.check.ask(t.Context(), pool(t, c.url)[0])
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.wrong)
 		}
@@ -245,6 +252,17 @@ func TestWatchAnew(t *testing.T) {
 		t.Error("what was known is forgotten")
 	}
 	becomes(t, b[2], backend.Up)
+	// Others may come and go without any change for those who stay.
+	c.Follow([]*backend.Backend{b[1], b[2]})
+	becomes(t, b[1], backend.Up)
+	b[1].SetHealth(backend.Down, time.Now())
+	becomes(t, b[1], backend.Up)
+	c.Follow([]*backend.Backend{b[0], b[2]})
+	for deadline := time.Now().Add(10 * time.Second); comes.asked.Load() < 20; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("who stays is not asked any more")
+		}
+	}
 	n := goes.asked.Load()
 	time.Sleep(100 * time.Millisecond)
 	if more := goes.asked.Load() - n; more != 0 {
@@ -256,8 +274,26 @@ func TestWatchAnew(t *testing.T) {
 	if b[0].Health() != backend.Unchecked {
 		t.Error("without checks it is still", b[0].Health())
 	}
+	c.Follow(b)
 	time.Sleep(100 * time.Millisecond)
 	if b[0].Health() != backend.Unchecked {
 		t.Error("it was asked after checks were switched off")
+	}
+}
+
+// Changes that are quicker than three checks do not keep a backend that is dead
+// from being found so.
+func TestFollowKeepsCount(t *testing.T) {
+	f := newFarm(t)
+	f.say(status(500))
+	b := pool(t, f.URL, "http://127.0.0.1:1")
+	c, _ := checking(t)
+	c.Watch(b[:1], httpCheck())
+	for deadline := time.Now().Add(10 * time.Second); b[0].Health() != backend.Down; time.Sleep(time.Millisecond) {
+		c.Follow(b)
+		c.Follow(b[:1])
+		if time.Now().After(deadline) {
+			t.Fatal("still", b[0].Health())
+		}
 	}
 }

@@ -6,33 +6,46 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"ramjet/accelerator/backend"
 )
 
-// dialer makes connections to backends.
+// dialer makes connections to a backend.
 type dialer struct {
+	backend *backend.Backend
 	connect time.Duration // 0 is the system's limit
 	idle    time.Duration
 	buffers *buffers
 }
 
-// dial is a http.Transport's DialContext.
-func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// dial is a http.Transport's DialContext. The address is known better here.
+func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	network, address, err := d.backend.Endpoint()
+	if err != nil {
+		return nil, err
+	}
 	c, err := (&net.Dialer{Timeout: d.connect}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	tcp, ok := c.(*net.TCPConn)
+	stream, ok := c.(streamConn)
 	if !ok || d.idle == 0 {
 		return c, nil
 	}
-	return &backendConn{TCPConn: tcp, idle: d.idle, buffers: d.buffers}, nil
+	return &backendConn{streamConn: stream, idle: d.idle, buffers: d.buffers}, nil
+}
+
+// streamConn is a *net.TCPConn or a *net.UnixConn.
+type streamConn interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // backendConn is a connection to a backend on which a write cannot wait forever
 // for the backend to read. Reading is the transport's affair: it always reads,
 // on an unused connection too, to see it closed.
 type backendConn struct {
-	*net.TCPConn
+	streamConn
 	idle    time.Duration // for one Write
 	buffers *buffers
 	tunnel  atomic.Bool // writes have no limit
@@ -45,10 +58,10 @@ func (c *backendConn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.TCPConn.Write(p)
+	return c.streamConn.Write(p)
 }
 
-// ReadFrom hides that of the TCPConn, which goes round Write.
+// ReadFrom keeps io.Copy from looking for a way round Write.
 func (c *backendConn) ReadFrom(r io.Reader) (int64, error) {
 	buf := c.buffers.Get()
 	defer c.buffers.Put(buf)

@@ -122,7 +122,7 @@ func (x *exchange) address() string {
 	if x.backend == nil {
 		return ""
 	}
-	return x.backend.URL.Host
+	return x.backend.URL.String()
 }
 
 // RoundTrip implements http.RoundTripper: it tries one backend after the other,
@@ -220,16 +220,16 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 	}
 	x.backend, x.connections = b, 0
 	r := out.WithContext(out.Context())
-	r.URL = &url.URL{Scheme: b.URL.Scheme, Host: b.URL.Host}
+	r.URL = &url.URL{Scheme: b.Origin.Scheme, Host: b.Origin.Host}
 	host := r.Host
 	if host == "" {
-		host = b.URL.Host
+		host = b.Origin.Host
 	}
 	setTarget(r.URL, x.target, host)
 	if r.Body != nil {
 		r.Body = io.NopCloser(r.Body) // a failed attempt closes it, and the next one needs it
 	}
-	return x.proxy.transport.RoundTrip(r)
+	return x.proxy.transport(b).RoundTrip(r)
 }
 
 // gotConn is told of each connection that the transport uses for an attempt. A

@@ -8,7 +8,8 @@
 //	proxy.go       Proxy: settings, checks, transport   exchange.go  one request from begin to end
 //	target.go      request-target, byte for byte        fields.go    Via, upgrades, retries: what is altered
 //	clientbody.go  the request's body                   answer.go    the answer's head and body
-//	dial.go        a connection to a backend            failure.go   error -> status and event
+//	transport.go   the connections of each backend      failure.go   error -> status and event
+//	dial.go        a connection to a backend
 //	affinity.go    requests that belong together
 //	identity.go    who asks, for the backend            counters.go  the events, one table
 //
@@ -137,11 +138,11 @@ type Proxy struct {
 	// proxies may share one, as when one replaces another.
 	Counters *Counters
 
-	once      sync.Once
-	transport *http.Transport // set by once
-	errorLog  *log.Logger     // set by once
-	idle      time.Duration   // set by once; 0 is no limit
-	buffers   buffers
+	once       sync.Once
+	transports transports
+	errorLog   *log.Logger   // set by once
+	idle       time.Duration // set by once; 0 is no limit
+	buffers    buffers
 }
 
 // init makes what the first request needs.
@@ -160,19 +161,6 @@ func (p *Proxy) init() {
 	}
 	p.errorLog = slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug)
 	p.idle = limit(p.IdleTimeout, DefaultIdleTimeout)
-	connect := limit(p.ConnectTimeout, DefaultConnectTimeout)
-	d := dialer{connect: connect, idle: p.idle, buffers: &p.buffers}
-	p.transport = &http.Transport{
-		DialContext:            d.dial,
-		TLSClientConfig:        p.TLS,
-		TLSHandshakeTimeout:    connect,
-		DisableCompression:     true, // or it asks for gzip by itself, and unpacks it
-		MaxIdleConnsPerHost:    1024, // the default of 2 would close all but two after every burst
-		IdleConnTimeout:        limit(p.KeepAlive, DefaultKeepAlive),
-		ResponseHeaderTimeout:  limit(p.FirstByteTimeout, DefaultFirstByteTimeout),
-		ExpectContinueTimeout:  time.Second, // then the body is sent unasked, RFC 9110 §10.1.1
-		MaxResponseHeaderBytes: p.MaxResponseHeader,
-	}
 }
 
 // limit is the time limit that a setting means; 0 is none.
@@ -187,7 +175,7 @@ func limit(setting, otherwise time.Duration) time.Duration {
 // and their connections close when they end or soon after.
 func (p *Proxy) Close() {
 	p.once.Do(p.init)
-	p.transport.CloseIdleConnections()
+	p.transports.close()
 }
 
 // Explain says who may get the next request, a line for each backend.
