@@ -38,6 +38,10 @@ type Config struct {
 	Health Health
 	// "ejection": when a backend is left out because its requests fail.
 	Ejection Ejection
+	// "pools": {}. More farms by their names, for the routes; here in the order of the file.
+	Pools []Pool
+	// "routes": []. Which requests go to which pool; the first that matches counts, and what matches none goes to the backends above.
+	Routes []Route
 	// "limits": what one client may use.
 	Limits Limits
 	// "eventloop": the fast path for simple requests.
@@ -121,6 +125,64 @@ type Backend struct {
 	// "weight": 1 to 1000, 1 if it is not there. Its share of the requests against the others'.
 	Weight int
 }
+
+// DefaultPool is the name of the pool of the top-level backends.
+const DefaultPool = "default"
+
+// Pool is a farm: one of "pools", or that of the top-level backends. What its sections leave out is as in the top-level
+// sections of the same name.
+type Pool struct {
+	// Name is its name in "pools": letters, digits, - and _.
+	Name string
+	// "backends": its servers, at least one.
+	Backends []Backend
+	// "forward": how requests are forwarded to them.
+	Forward Forward
+	// "health": how they are checked.
+	Health Health
+	// "ejection": when one is left out because its requests fail.
+	Ejection Ejection
+}
+
+// AllPools returns the pools: first that of the top-level backends if there are any, then "pools".
+func (c *Config) AllPools() []Pool {
+	var all []Pool
+	if len(c.Backends) > 0 {
+		all = append(all, Pool{DefaultPool, c.Backends, c.Forward, c.Health, c.Ejection})
+	}
+	return append(all, c.Pools...)
+}
+
+// Route says which requests go to a pool, and what is changed on the way.
+type Route struct {
+	// "host": a host name, or "*.example.com" for all names below that; empty is any.
+	Host string
+	// "path": a prefix that ends between two segments, or a glob over the whole decoded path; empty is any.
+	Path string
+	// "methods": those that match, and HEAD where GET does; none is any.
+	Methods []string
+	// "pool": the name of the pool; "default" if it is not there.
+	Pool string
+	// "strip_prefix": what is removed from the beginning of the path; without a slash at its end here.
+	StripPrefix string
+	// "replace_prefix": what comes in its place; without a slash at its end here.
+	ReplacePrefix string
+	// "request_header": fields that are changed for the backend.
+	RequestHeader FieldChanges
+	// "response_header": fields of the backend's answer that are changed.
+	ResponseHeader FieldChanges
+}
+
+// FieldChanges are header fields that are set, whatever they were, or removed. Names are in canonical form.
+type FieldChanges struct {
+	// "set": {}. Values by name; in the order of the file here.
+	Set []Field
+	// "remove": []. Names.
+	Remove []string
+}
+
+// Field is a header field.
+type Field struct{ Name, Value string }
 
 // Forward says how a request is passed on.
 type Forward struct {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Whatever the text, Parse returns: mistakes with their places, or values within the documented bounds.
@@ -20,7 +22,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(`{"` + section + `": {` + s.Example + "}}"))
 		f.Add([]byte(`{"` + section + `": {"` + name + `": "` + "\xff" + `"}}`))
 	}
-	for _, text := range []string{"", "{", `{"a":}`, "\uFEFF[", "//", "/*", `{"content":{"types":{".a":"b/c",".A":"x"}}}`, `{"rules":{"perm_forbid":"7777"}}`, "\"\\\n"} {
+	for _, text := range []string{"", "{", `{"a":}`, "\uFEFF[", "//", "/*", `{"content":{"types":{".a":"b/c",".A":"x"}}}`, `{"rules":{"perm_forbid":"7777"}}`, `{"routes":[{"pool":"a","strip_prefix":"/"}],"pools":{"a":{"backends":[{"url":"http://b"}]}}}`, "\"\\\n"} {
 		f.Add([]byte(text))
 	}
 	line := regexp.MustCompile(`^dir/ramjet\.json:[1-9][0-9]*:[1-9][0-9]*: [^\n]+$`)
@@ -72,7 +74,26 @@ func checkBounds(t *testing.T, c *Config) {
 	between("loops", int64(c.EventLoop.Loops), 0, 1024)
 	between("body_bytes", c.Limits.BodyBytes, 0, 1<<50)
 	between("length of the socket path", int64(len(c.Admin)), 0, 107)
-	for _, b := range c.Backends {
+	known := map[string]bool{}
+	var backends []Backend
+	for _, p := range c.AllPools() {
+		if len(p.Backends) == 0 || known[p.Name] {
+			t.Errorf("pool %q, there already: %v, has %d backends", p.Name, known[p.Name], len(p.Backends))
+		}
+		known[p.Name] = true
+		backends = append(backends, p.Backends...)
+	}
+	for _, r := range c.Routes {
+		if !known[r.Pool] || strings.HasSuffix(r.StripPrefix+r.ReplacePrefix, "/") {
+			t.Errorf("route %+v", r)
+		}
+		for _, f := range append(r.RequestHeader.Set, r.ResponseHeader.Set...) {
+			if !httpguts.ValidHeaderFieldName(f.Name) || !httpguts.ValidHeaderFieldValue(f.Value) || f.Name == "Content-Length" {
+				t.Errorf("route that sets %q", f)
+			}
+		}
+	}
+	for _, b := range backends {
 		if b.URL == nil || b.URL.Hostname() == "" || b.URL.Path != "" || b.URL.User != nil || (b.URL.Scheme != "http" && b.URL.Scheme != "https") {
 			t.Errorf("backend %v", b.URL)
 		}

@@ -41,6 +41,7 @@ func (c *Config) read(name string, text []byte) error {
 
 func (c *Config) readRoot(n node) {
 	folder := filepath.Dir(n.d.name)
+	var pools, routes *node // Read last: they build on the rest.
 	n.object(`{"listen": ":8080"}`, keys{
 		"listen": text(&c.Listen, `":8080"`, parseListen),
 		"server": text(&c.Server, `"ramjet"`, parseFieldValue),
@@ -50,15 +51,23 @@ func (c *Config) readRoot(n node) {
 		}),
 		"content":  func(n node) { c.Content.read(n, folder) },
 		"rules":    c.Rules.read,
-		"backends": c.readBackends,
+		"backends": readBackends(&c.Backends),
 		"forward":  func(n node) { c.Forward.read(n, folder) },
 		"health":   c.Health.read,
 		"ejection": c.Ejection.read,
+		"pools":    func(n node) { pools = &n },
+		"routes":   func(n node) { routes = &n },
 		"limits":   c.Limits.read,
 
 		"eventloop":  c.EventLoop.read,
 		"access_log": func(n node) { c.AccessLog.read(n, folder) },
 	})
+	if pools != nil {
+		c.readPools(*pools, folder)
+	}
+	if routes != nil {
+		c.readRoutes(*routes)
+	}
 }
 
 func (c *Content) read(n node, folder string) {
@@ -118,13 +127,12 @@ func (r *Rules) read(n node) {
 	}
 }
 
-// readBackends reads "backends"; two of the same server are a slip of the pen, not a weight.
-func (c *Config) readBackends(n node) {
-	const example = `{"url": "http://10.0.0.2:8000"}`
+// readBackends returns a reader of "backends"; two of the same server are a slip of the pen, not a weight.
+func readBackends(dst *[]Backend) func(node) {
 	first := make(map[string]string) // address -> path of the setting that named it
-	list(&c.Backends, "["+example+"]", func(n node, b *Backend) {
+	return list(dst, "["+exampleBackend+"]", func(n node, b *Backend) {
 		b.Weight = 1
-		n.object(example, keys{"weight": number(&b.Weight, "2", 1, 1000), "url": func(n node) {
+		n.object(exampleBackend, keys{"weight": number(&b.Weight, "2", 1, 1000), "url": func(n node) {
 			text(&b.URL, `"http://10.0.0.2:8000"`, ParseBackend)(n)
 			if b.URL == nil {
 				return
@@ -136,8 +144,10 @@ func (c *Config) readBackends(n node) {
 			}
 			first[address] = n.path
 		}}, "url")
-	})(n)
+	})
 }
+
+const exampleBackend = `{"url": "http://10.0.0.2:8000"}`
 
 func (f *Forward) read(n node, folder string) {
 	n.object(`{"connect_timeout": "3s"}`, keys{

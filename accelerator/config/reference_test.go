@@ -33,6 +33,7 @@ func TestDefault(t *testing.T) {
 		},
 		Health:   Health{Check: "tcp", Path: "/", Status: []StatusRange{{200, 399}}, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 		Ejection: Ejection{Failures: 5, Time: 10 * time.Second, Most: 50},
+		Pools:    []Pool{}, Routes: []Route{},
 		Limits: Limits{
 			HeadBytes: 32 << 10, HeadTime: 10 * time.Second, IdleTime: 75 * time.Second, StallTime: 30 * time.Second,
 			DrainTime: 10 * time.Second, Connections: 10000,
@@ -113,10 +114,10 @@ func TestFieldsMatchReference(t *testing.T) {
 	if seen != len(defaults) {
 		t.Errorf("%d fields, %d settings in the reference file", seen, len(defaults))
 	}
-	for _, element := range []string{"Backend", "CacheControl"} {
+	for _, element := range []string{"Backend", "CacheControl", "Pool", "Route", "FieldChanges"} {
 		for _, f := range types[element].Fields.List {
 			name, _, _ := strings.Cut(f.Doc.Text(), ":")
-			if !regexp.MustCompile(`[{,] ?` + name + `: ["\d]`).Match(Reference) {
+			if strings.HasPrefix(name, `"`) && !regexp.MustCompile(`[{,] ?`+name+`: ["\d{[]`).Match(Reference) {
 				t.Errorf("%s.%s: %s has no example in the reference file", element, f.Names[0], name)
 			}
 		}

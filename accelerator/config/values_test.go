@@ -221,7 +221,7 @@ func TestEverySettingSet(t *testing.T) {
 		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
 		Health: Health{Check: "http", Path: "/h?x", Host: "h.example", Status: []StatusRange{{200, 204}}, Body: "ok",
 			Interval: 100 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 1, Fall: 100},
-		Ejection: Ejection{Time: time.Hour, Most: 100},
+		Ejection: Ejection{Time: time.Hour, Most: 100}, Pools: []Pool{}, Routes: []Route{},
 		Limits: Limits{HeadBytes: 1024, HeadTime: time.Second, IdleTime: 2 * time.Second, StallTime: 3 * time.Second,
 			DrainTime: 61 * time.Minute, Connections: 1e6, BodyBytes: 64e6},
 		AccessLog: AccessLog{
