@@ -7,7 +7,6 @@ import (
 
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
-	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
 )
 
@@ -31,26 +30,24 @@ func contentOptions(c *config.Config) content.Options {
 	return o
 }
 
-// newSite wires one configuration to the store that outlives it. The farm is nil
-// without backends.
-func newSite(c *config.Config, store *content.Store, counters *site.Counters, forwarded *proxy.Counters, log *slog.Logger) (*site.Site, *proxy.Proxy, error) {
+// newSite wires one configuration to the store that outlives it.
+func newSite(c *config.Config, store *content.Store, counters *site.Counters, records *poolRecords, log *slog.Logger) (*site.Site, *farm, error) {
 	s := &site.Site{
 		Store: store, Server: c.Server, BodyBytes: c.Limits.BodyBytes, Counters: counters,
 		Rules: &content.Rules{
-			Farm: len(c.Backends) > 0, IgnoreQuery: c.Rules.IgnoreQuery,
+			IgnoreQuery:  c.Rules.IgnoreQuery,
 			PermRequired: c.Rules.PermRequired, PermForbid: c.Rules.PermForbid,
 			Dynamic: content.NewPatterns(c.Rules.Dynamic), UnknownType: c.Rules.UnknownType,
 		},
 	}
-	if len(c.Backends) == 0 {
-		return s, nil, nil
-	}
-	farm, err := newProxy(c, forwarded, s.ErrorPage, log)
+	f, err := newFarm(c, records, s.ErrorPage, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.Farm = farm
-	return s, farm, nil
+	if len(f.pools) > 0 {
+		s.Farm, s.Rules.Farm = f, true
+	}
+	return s, f, nil
 }
 
 // totalMemory returns the machine's memory in bytes, or 1 GiB, the least that

@@ -29,23 +29,22 @@ var (
 )
 
 // newPool makes the pool of the configured backends.
-func newPool(c *config.Config) (*backend.Pool, error) {
+func newPool(p *config.Pool) (*backend.Pool, error) {
 	s := backend.Settings{
-		Balance:    balances[c.Forward.Balance],
-		Limits:     backend.Limits{InFlight: c.Forward.InFlight, Queue: c.Forward.Queue, QueueTime: c.Forward.QueueTime},
-		SlowStart:  c.Forward.SlowStart,
-		RetryShare: c.Forward.RetryShare,
-		Ejection:   backend.Ejection{Failures: c.Ejection.Failures, Time: c.Ejection.Time, Most: c.Ejection.Most},
+		Balance:    balances[p.Forward.Balance],
+		Limits:     backend.Limits{InFlight: p.Forward.InFlight, Queue: p.Forward.Queue, QueueTime: p.Forward.QueueTime},
+		SlowStart:  p.Forward.SlowStart,
+		RetryShare: p.Forward.RetryShare,
+		Ejection:   backend.Ejection{Failures: p.Ejection.Failures, Time: p.Ejection.Time, Most: p.Ejection.Most},
 	}
-	for _, b := range c.Backends {
+	for _, b := range p.Backends {
 		s.Servers = append(s.Servers, backend.Server{URL: b.URL, Weight: b.Weight})
 	}
 	return backend.NewPool(s)
 }
 
 // healthCheck is what the backends are asked.
-func healthCheck(c *config.Config, secure *tls.Config) health.Check {
-	h := &c.Health
+func healthCheck(h *config.Health, secure *tls.Config) health.Check {
 	check := health.Check{
 		TLS:  secure.Clone(),
 		Kind: checks[h.Check], Path: h.Path, Host: h.Host, Body: h.Body,
@@ -57,34 +56,39 @@ func healthCheck(c *config.Config, secure *tls.Config) health.Check {
 	return check
 }
 
-// backendTLS reads the files of forward.tls. Nil is the default: the system's roots.
-func backendTLS(c *config.Config) (*tls.Config, error) {
-	t := c.Forward.TLS
+// backendTLS reads the files of a pool's forward.tls. Nil is the default: the
+// system's roots.
+func backendTLS(p *config.Pool) (*tls.Config, error) {
+	t := p.Forward.TLS
 	if t == (config.TLS{}) {
 		return nil, nil
+	}
+	setting := "forward.tls"
+	if p.Name != config.DefaultPool {
+		setting = "pools." + p.Name + "." + setting
 	}
 	out := &tls.Config{ServerName: t.Name}
 	if t.CA != "" {
 		text, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("forward.tls.ca: %w", err)
+			return nil, fmt.Errorf("%s.ca: %w", setting, err)
 		}
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("forward.tls.ca: %s has no certificate in PEM form", t.CA)
+			return nil, fmt.Errorf("%s.ca: %s has no certificate in PEM form", setting, t.CA)
 		}
 	}
 	if t.Certificate != "" {
 		own, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("forward.tls.certificate: %s: %w", t.Certificate, err)
+			return nil, fmt.Errorf("%s.certificate: %s: %w", setting, t.Certificate, err)
 		}
 		out.Certificates = []tls.Certificate{own}
 	}
 	return out, nil
 }
 
-func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
+func newProxy(c *config.Pool, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
 	pool, err := newPool(c)
 	if err != nil {
 		return nil, err
@@ -113,22 +117,6 @@ func newProxy(c *config.Config, counters *proxy.Counters, errorPage func(http.Re
 	}, nil
 }
 
-// pool is the live pool, nil without backends.
-func (l *live) pool() *backend.Pool {
-	if l.proxy == nil {
-		return nil
-	}
-	return l.proxy.Pool
-}
-
-// backends are those of the live pool.
-func (l *live) backends() []*backend.Backend {
-	if p := l.pool(); p != nil {
-		return p.Backends()
-	}
-	return nil
-}
-
 // The states that people give a backend.
 const (
 	ready = "ready"
@@ -145,8 +133,11 @@ func stateOf(b *backend.Backend) string {
 // backendStates is what people want of the live backends.
 func (s *server) backendStates() admin.Backends {
 	states := admin.Backends{}
-	for _, b := range s.live.Load().backends() {
-		states[b.URL.String()] = stateOf(b)
+	for _, p := range s.live.Load().farm.pools {
+		states[p.Name] = map[string]string{}
+		for _, b := range p.Pool.Backends() {
+			states[p.Name][b.URL.String()] = stateOf(b)
+		}
 	}
 	return states
 }
@@ -154,23 +145,37 @@ func (s *server) backendStates() admin.Backends {
 // setBackendStates changes it, for all that are named or for none. It holds until
 // the program ends, over reloads too.
 func (s *server) setBackendStates(wanted admin.Backends) error {
-	byURL := map[string]*backend.Backend{}
-	for _, b := range s.live.Load().backends() {
-		byURL[b.URL.String()] = b
+	type change struct {
+		*backend.Backend
+		pool, state string
 	}
-	for url, state := range wanted {
-		if byURL[url] == nil {
-			return fmt.Errorf("%q is not a backend", url)
+	var changes []change
+	farm := s.live.Load().farm
+	for name, states := range wanted {
+		p := farm.pool(name)
+		if p == nil {
+			return fmt.Errorf("%q is not a pool", name)
 		}
-		if state != ready && state != drain {
-			return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
+		byURL := map[string]*backend.Backend{}
+		for _, b := range p.Pool.Backends() {
+			byURL[b.URL.String()] = b
+		}
+		for url, state := range states {
+			b := byURL[url]
+			if b == nil {
+				return fmt.Errorf("%q is not a backend of the pool %s", url, name)
+			}
+			if state != ready && state != drain {
+				return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
+			}
+			if stateOf(b) != state {
+				changes = append(changes, change{b, name, state})
+			}
 		}
 	}
-	for url, state := range wanted {
-		if b := byURL[url]; stateOf(b) != state {
-			b.Drain(state == drain)
-			s.log.Info("backend state", "backend", url, "state", state)
-		}
+	for _, c := range changes {
+		c.Drain(c.state == drain)
+		s.log.Info("backend state", "pool", c.pool, "backend", c.URL.String(), "state", c.state)
 	}
 	return nil
 }

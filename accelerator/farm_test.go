@@ -146,11 +146,11 @@ func TestFarmUnderLoad(t *testing.T) {
 
 	// Drained by hand, then switched off and on: nobody notices.
 	ask := adminClient(t, filepath.Join(dir, "front.sock"))
-	states := map[string]string{}
+	var states map[string]map[string]string
 	set := func(i int, state string) {
 		t.Helper()
-		code, text := ask("PATCH", "/backends", fmt.Sprintf(`{"http://%s": %q}`, farm[i].listen, state))
-		if err := json.Unmarshal([]byte(text), &states); code != http.StatusOK || err != nil || len(states) != 3 || states["http://"+farm[i].listen] != state {
+		code, text := ask("PATCH", "/backends", fmt.Sprintf(`{"default": {"http://%s": %q}}`, farm[i].listen, state))
+		if err := json.Unmarshal([]byte(text), &states); code != http.StatusOK || err != nil || len(states["default"]) != 3 || states["default"]["http://"+farm[i].listen] != state {
 			t.Errorf("PATCH /backends: %d, %v: %s", code, err, text)
 		}
 	}
@@ -190,7 +190,8 @@ func TestFarmUnderLoad(t *testing.T) {
 	}
 	_, text = ask("GET", "/metrics")
 	for _, line := range []string{
-		"ramjet_backend_up{backend=\"http://" + farm[0].listen + "\"} 1", "ramjet_backend_in_flight{backend=\"http://" + farm[2].listen + "\"} 0",
+		"ramjet_backend_up{backend=\"http://" + farm[0].listen + "\",pool=\"default\"} 1",
+		"ramjet_backend_in_flight{backend=\"http://" + farm[2].listen + "\",pool=\"default\"} 0",
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics have no %s in\n%s", line, text)
@@ -239,18 +240,19 @@ func TestBackendStates(t *testing.T) {
 		return answer.StatusCode, answer.Header.Get("ETag"), string(text)
 	}
 	code, first, text := request("GET", "", "")
-	if want := fmt.Sprintf("{\n  %q: \"ready\",\n  %q: \"ready\"\n}\n", min(a, b), max(a, b)); code != 200 || first == "" || text != want {
+	if want := fmt.Sprintf("{\n  \"default\": {\n    %q: \"ready\",\n    %q: \"ready\"\n  }\n}\n", min(a, b), max(a, b)); code != 200 || first == "" || text != want {
 		t.Errorf("%d, %s: %s", code, first, text)
 	}
-	code, second, _ := request("PATCH", first, `{"`+a+`": "drain"}`)
+	code, second, _ := request("PATCH", first, `{"default": {"`+a+`": "drain"}}`)
 	if code != 200 || second == first {
 		t.Errorf("%d, %s", code, second)
 	}
-	if code, now, _ := request("PATCH", first, `{"`+b+`": "drain"}`); code != http.StatusPreconditionFailed || now != second {
+	if code, now, _ := request("PATCH", first, `{"default": {"`+b+`": "drain"}}`); code != http.StatusPreconditionFailed || now != second {
 		t.Errorf("a change of what was changed since: %d, %s", code, now)
 	}
 	for body, want := range map[string]int{
-		"": 400, "[]": 400, `{"` + a + `": 1}`: 400, `{"http://other": "drain"}`: 422, `{"` + b + `": "drain", "` + a + `": "off"}`: 422, strings.Repeat(" ", 2<<20): 413,
+		"": 400, "[]": 400, `{"` + a + `": "drain"}`: 400, `{"default": {"` + a + `": 1}}`: 400, `{"default": {"http://other": "drain"}}`: 422,
+		`{"other": {"` + a + `": "drain"}}`: 422, `{"default": {"` + b + `": "drain", "` + a + `": "off"}}`: 422, strings.Repeat(" ", 2<<20): 413,
 	} {
 		if code, _, text := request("PATCH", second, body); code != want {
 			t.Errorf("%.40q: %d %s, want %d", body, code, text, want)
@@ -264,7 +266,7 @@ func TestBackendStates(t *testing.T) {
 	if _, now, text := request("GET", "", ""); now != second {
 		t.Errorf("a reload changed it: %s", text)
 	}
-	if code, _, _ := request("PATCH", "", `{"`+b+`": "drain"}`); code != 200 {
+	if code, _, _ := request("PATCH", "", `{"default": {"`+b+`": "drain"}}`); code != 200 {
 		t.Errorf("%d", code)
 	}
 	answer, err := http.Get("http://" + front.listen + "/page")

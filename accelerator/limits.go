@@ -18,7 +18,7 @@ const reservedFiles = 256
 // says so in the note.
 func raiseFileLimit(c *config.Config) (note string, err error) {
 	each := 1
-	if len(c.Backends) > 0 {
+	if len(c.AllPools()) > 0 {
 		each = 2
 	}
 	wanted := uint64(each*c.Limits.Connections + c.Content.OpenFiles + reservedFiles)

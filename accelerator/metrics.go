@@ -1,8 +1,6 @@
 package main
 
 import (
-	"sync/atomic"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -10,7 +8,6 @@ import (
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
-	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
 )
 
@@ -36,10 +33,6 @@ func (s *server) metrics() *prometheus.Registry {
 		counter("not_static_total", "Requests that were not static, by the first rule that failed.", prometheus.Labels{"rule": rule.Label()},
 			func() float64 { return float64(s.counters.Failed[rule.Number].Load()) })
 	}
-	for e := range proxy.NumEvents {
-		counter("forward_events_total", "What happened to forwarded requests.", prometheus.Labels{"event": e.String()},
-			func() float64 { return float64(s.forward.Count(e)) })
-	}
 	for r := http1.None + 1; r < http1.NumReasons; r++ {
 		counter("connections_refused_total", "Connections refused or cut, by reason.", prometheus.Labels{"reason": r.String()},
 			func() float64 { return float64(s.listener.Stats.Refused[r].Load()) })
@@ -52,19 +45,7 @@ func (s *server) metrics() *prometheus.Registry {
 	counter("connections_crowded_total", "Connections closed at once because of limits.connections_per_address.", nil,
 		func() float64 { return float64(s.listener.Stats.Crowded.Load() + s.looped(eventloop.Crowded)) })
 	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })
-	gauge("forward_in_flight", "Requests being forwarded now, tunnels included.", func() float64 { return float64(s.forward.InFlight()) })
-	gauge("forward_queue", "Requests that wait for a backend with room.", func() float64 {
-		if p := s.live.Load().pool(); p != nil {
-			return float64(p.Waiting())
-		}
-		return 0
-	})
-	gauge("forward_tunnels", "Upgraded connections open now.", func() float64 { return float64(s.forward.Tunnels()) })
-	for result, count := range map[string]*atomic.Uint64{"good": &s.health.Passed, "bad": &s.health.Failed} {
-		counter("backend_checks_total", "Health checks of backends, by result.", prometheus.Labels{"result": result},
-			func() float64 { return float64(count.Load()) })
-	}
-	registry.MustRegister(backendMetrics{s})
+	registry.MustRegister(farmMetrics{s})
 	s.contentMetrics(gauge)
 	registry.MustRegister(newLoopMetrics(s))
 	s.logMetrics(func(name, help string, value func(accesslog.Stats) uint64) {

@@ -6,12 +6,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ramjet/accelerator/backend"
+	"ramjet/accelerator/proxy"
 )
 
-// backendMetrics collects what is known of each backend of the live pool.
-type backendMetrics struct{ server *server }
+// farmMetrics collects what is known of each live pool and its backends.
+type farmMetrics struct{ server *server }
 
-// backendTable has a metric in each row, with the backend's URL as its label.
+var (
+	forwardEvents = poolDesc("forward_events_total", "What happened to forwarded requests.", "event")
+	backendChecks = poolDesc("backend_checks_total", "Health checks of backends, by result.", "result")
+)
+
+// poolTable has a metric in each row, with the pool's name as its label.
+var poolTable = []struct {
+	desc  *prometheus.Desc
+	value func(*pool) int64
+}{
+	{poolDesc("forward_in_flight", "Requests being forwarded now, tunnels included."), func(p *pool) int64 { return p.Counters.InFlight() }},
+	{poolDesc("forward_queue", "Requests that wait for a backend with room."), func(p *pool) int64 { return p.Pool.Waiting() }},
+	{poolDesc("forward_tunnels", "Upgraded connections open now."), func(p *pool) int64 { return p.Counters.Tunnels() }},
+}
+
+func poolDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ramjet_"+name, help, append([]string{"pool"}, labels...), nil)
+}
+
+// backendTable has a metric in each row, with the pool's name and the backend's URL
+// as its labels.
 var backendTable = []struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -35,7 +56,7 @@ var backendTable = []struct {
 }
 
 func backendDesc(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc("ramjet_backend_"+name, help, []string{"backend"}, nil)
+	return poolDesc("backend_"+name, help, "backend")
 }
 
 func number(b bool) float64 {
@@ -46,17 +67,33 @@ func number(b bool) float64 {
 }
 
 // Describe implements prometheus.Collector.
-func (m backendMetrics) Describe(to chan<- *prometheus.Desc) {
+func (m farmMetrics) Describe(to chan<- *prometheus.Desc) {
+	to <- forwardEvents
+	to <- backendChecks
+	for _, row := range poolTable {
+		to <- row.desc
+	}
 	for _, row := range backendTable {
 		to <- row.desc
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m backendMetrics) Collect(to chan<- prometheus.Metric) {
-	for _, b := range m.server.live.Load().backends() {
-		for _, row := range backendTable {
-			to <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(b), b.URL.String())
+func (m farmMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, p := range m.server.live.Load().farm.pools {
+		for e := range proxy.NumEvents {
+			to <- prometheus.MustNewConstMetric(forwardEvents, prometheus.CounterValue, float64(p.Counters.Count(e)), p.Name, e.String())
+		}
+		checks := &m.server.pools.of(p.Name).checker
+		to <- prometheus.MustNewConstMetric(backendChecks, prometheus.CounterValue, float64(checks.Passed.Load()), p.Name, "good")
+		to <- prometheus.MustNewConstMetric(backendChecks, prometheus.CounterValue, float64(checks.Failed.Load()), p.Name, "bad")
+		for _, row := range poolTable {
+			to <- prometheus.MustNewConstMetric(row.desc, prometheus.GaugeValue, float64(row.value(p)), p.Name)
+		}
+		for _, b := range p.Pool.Backends() {
+			for _, row := range backendTable {
+				to <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(b), p.Name, b.URL.String())
+			}
 		}
 	}
 }

@@ -63,10 +63,19 @@ func check(ctx context.Context, c *config.Config, from *source, out io.Writer) e
 	for _, skip := range snapshot.Skipped {
 		fmt.Fprintf(out, "not served     %s: %s\n", skip.Path, skip.Why)
 	}
-	for _, b := range c.Backends {
-		fmt.Fprintf(out, "backend        %s, weight %d\n", b.URL, b.Weight)
+	for _, p := range c.AllPools() {
+		of := ""
+		if p.Name != config.DefaultPool {
+			of = ", pool " + p.Name
+		}
+		for _, b := range p.Backends {
+			fmt.Fprintf(out, "backend        %s, weight %d%s\n", b.URL, b.Weight, of)
+		}
 	}
-	if len(c.Backends) == 0 {
+	for i, r := range c.Routes {
+		fmt.Fprintf(out, "route          %d: %s, to %s\n", i, routeText(&r), r.Pool)
+	}
+	if len(c.AllPools()) == 0 {
 		fmt.Fprintf(out, "backend        none: what is not static is answered here\n")
 	}
 	fmt.Fprintln(out, "ok")

@@ -72,7 +72,7 @@ func parse(args []string, out, stderr io.Writer) (*options, error) {
 	f.DurationVar(&o.wait, "wait", 0, "wait up to this `TIME` for -root to appear, then serve without it until it does")
 	f.BoolVar(&o.demo, "demo", false, "serve a small built-in site with a dynamic page, to try things out")
 	f.BoolVar(&o.check, "check", false, "read configuration and content, say what is there, and exit")
-	f.Func("explain", "say whether a GET for `URL` is static, rule by rule, and exit", func(s string) error {
+	f.Func("explain", "say whether a GET for `URL` is static, rule by rule, or else who gets what of it,\nand exit", func(s string) error {
 		if s == "" {
 			return errors.New("the URL is missing")
 		}

@@ -35,10 +35,8 @@ func (s *server) reload(ctx context.Context) (string, error) {
 	}
 	s.level.Set(c.LogLevel)
 	s.setLog(c)
-	if replaced.proxy != nil {
-		replaced.proxy.Close()
-	}
-	text := fmt.Sprintf("reloaded %s: %d files, %d backends", s.source.name(), s.store.Snapshot().Files, len(c.Backends))
+	replaced.farm.close()
+	text := fmt.Sprintf("reloaded %s: %d files, %d backends", s.source.name(), s.store.Snapshot().Files, s.live.Load().farm.size())
 	if later := needRestart(s.config, c); len(later) > 0 {
 		text += "; takes a restart to change: " + strings.Join(later, ", ")
 	}

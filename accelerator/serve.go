@@ -19,9 +19,7 @@ import (
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
-	"ramjet/accelerator/health"
 	"ramjet/accelerator/http1"
-	"ramjet/accelerator/proxy"
 	"ramjet/accelerator/site"
 )
 
@@ -44,8 +42,7 @@ type server struct {
 
 	store    *content.Store
 	counters site.Counters
-	forward  proxy.Counters
-	health   health.Checker
+	pools    poolRecords
 	listener *http1.Listener
 	loops    *eventloop.Server // nil if they are disabled
 	started  time.Time
@@ -65,7 +62,7 @@ type live struct {
 	file   string
 	since  time.Time
 	site   *site.Site
-	proxy  *proxy.Proxy // nil without backends
+	farm   *farm
 }
 
 // view is what the event loops show of it.
@@ -122,7 +119,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if s.source.note != "" {
 		s.log.Info(s.source.note)
 	}
-	s.health.Log = s.log
+	s.pools.log = s.log
 	s.store = content.NewStore(contentOptions(s.config), s.log)
 	s.store.Loaded = func(snapshot *content.Snapshot) {
 		level := slog.LevelInfo
@@ -148,7 +145,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{front, &s.health}
+	tasks := []task{front, &s.pools}
 	if s.config.Admin != "" {
 		s.admin = &admin.Server{
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
@@ -171,17 +168,13 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 func (s *server) goLive(c *config.Config) (*live, error) {
 	next := &live{config: c, file: s.source.name(), since: time.Now()}
 	var err error
-	if next.site, next.proxy, err = newSite(c, s.store, &s.counters, &s.forward, s.log); err != nil {
+	if next.site, next.farm, err = newSite(c, s.store, &s.counters, &s.pools, s.log); err != nil {
 		return nil, err
 	}
-	if now := s.live.Load(); now != nil && now.pool() != nil && next.pool() != nil {
-		next.pool().Inherit(now.pool())
+	if now := s.live.Load(); now != nil {
+		next.farm.inherit(now.farm)
 	}
-	if next.proxy != nil {
-		s.health.Watch(next.backends(), healthCheck(c, next.proxy.TLS))
-	} else {
-		s.health.Watch(nil, healthCheck(c, nil))
-	}
+	s.pools.watch(next.farm)
 	if s.loops != nil {
 		s.loops.Show(next.view())
 	}
@@ -191,7 +184,7 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 // announce says that the program is ready.
 func (s *server) announce() {
 	s.ready.Store(true)
-	s.log.Info("ready", "listen", s.listener.Addr(), "config", s.source.name(), "backends", len(s.config.Backends))
+	s.log.Info("ready", "listen", s.listener.Addr(), "config", s.source.name(), "backends", s.live.Load().farm.size())
 	if s.demo {
 		printDemo(s.out, s.listener.Addr())
 	}

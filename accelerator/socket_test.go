@@ -76,7 +76,7 @@ func TestAdminSocket(t *testing.T) {
 	code, text = ask("GET", "/metrics")
 	for _, line := range []string{
 		`ramjet_requests_total{outcome="static"} 1`, `ramjet_requests_total{outcome="forwarded"} 1`,
-		`ramjet_not_static_total{rule="3"} 1`, `ramjet_forward_events_total{event="no_connection"} 1`, `ramjet_content_files 1`,
+		`ramjet_not_static_total{rule="3"} 1`, `ramjet_forward_events_total{event="no_connection",pool="default"} 1`, `ramjet_content_files 1`,
 	} {
 		if code != http.StatusOK || !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("metrics: %d, no line %s in\n%s", code, line, text)

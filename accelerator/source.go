@@ -29,8 +29,10 @@ func loadConfig(file string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := backendTLS(c); err != nil {
-		return nil, fmt.Errorf("%s: %v", file, err) // Not wrapped: it is not the file itself that does not exist.
+	for _, p := range c.AllPools() {
+		if _, err := backendTLS(&p); err != nil {
+			return nil, fmt.Errorf("%s: %v", file, err) // Not wrapped: it is not the file itself that does not exist.
+		}
 	}
 	return c, nil
 }

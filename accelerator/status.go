@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ramjet/accelerator/accesslog"
+	"ramjet/accelerator/backend"
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
 )
@@ -40,6 +41,7 @@ type contentStatus struct {
 }
 
 type backendStatus struct {
+	Pool         string     `json:"pool"`
 	URL          string     `json:"url"`
 	Weight       int        `json:"weight"`
 	State        string     `json:"state"`  // ready, drain
@@ -87,21 +89,27 @@ func (s *server) status() any {
 			})
 		}
 	}
-	for _, b := range now.backends() {
-		row := backendStatus{
-			URL: b.URL.String(), Weight: now.pool().Weight(b), State: stateOf(b), Health: b.Health().String(), Requests: b.Requests.Load(),
-			InFlight: b.InFlight.Load(), Failures: b.Failures.Load(), Ejections: b.Ejections.Load(),
+	for _, p := range now.farm.pools {
+		for _, b := range p.Pool.Backends() {
+			answer.Backends = append(answer.Backends, statusOf(p, b))
 		}
-		if until, is := b.Ejected(time.Now()); is {
-			row.EjectedUntil = &until
-		}
-		answer.Backends = append(answer.Backends, row)
 	}
 	if o := logOptions(now.config); o.Format != accesslog.Off {
 		n := s.accessLog.Stats()
 		answer.AccessLog = &logStatus{Format: o.Format.String(), To: o.To.String(), Lines: n.Lines, Dropped: n.Dropped}
 	}
 	return answer
+}
+
+func statusOf(p *pool, b *backend.Backend) backendStatus {
+	row := backendStatus{
+		Pool: p.Name, URL: b.URL.String(), Weight: p.Pool.Weight(b), State: stateOf(b), Health: b.Health().String(), Requests: b.Requests.Load(),
+		InFlight: b.InFlight.Load(), Failures: b.Failures.Load(), Ejections: b.Ejections.Load(),
+	}
+	if until, is := b.Ejected(time.Now()); is {
+		row.EjectedUntil = &until
+	}
+	return row
 }
 
 func (s *server) explain(url string) (string, error) { return s.live.Load().site.Explain(url) }

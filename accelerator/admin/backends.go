@@ -12,15 +12,19 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Backends is the state that people give the backends: by URL, "ready" or "drain".
-type Backends map[string]string
+// Backends is the state that people give the backends: by pool and URL, "ready" or
+// "drain".
+type Backends map[string]map[string]string
 
 // tag is the entity tag of a state: who changes it says by If-Match which one he
 // saw, and is refused if another was quicker.
 func (b Backends) tag() string {
 	h := xxhash.New()
-	for _, url := range slices.Sorted(maps.Keys(b)) {
-		_, _ = h.WriteString(url + "\x00" + b[url] + "\x00")
+	for _, pool := range slices.Sorted(maps.Keys(b)) {
+		_, _ = h.WriteString(pool + "\x00")
+		for _, url := range slices.Sorted(maps.Keys(b[pool])) {
+			_, _ = h.WriteString(url + "\x00" + b[pool][url] + "\x00")
+		}
 	}
 	return `"` + strconv.FormatUint(h.Sum64(), 16) + `"`
 }
@@ -59,7 +63,7 @@ func (s *Server) patchBackends(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(text, &change)
 	}
 	if err != nil {
-		http.Error(w, `not read: `+err.Error()+`; send such as {"http://10.0.0.2:8000": "drain"}`, http.StatusBadRequest)
+		http.Error(w, `not read: `+err.Error()+`; send such as {"default": {"http://10.0.0.2:8000": "drain"}}`, http.StatusBadRequest)
 		return
 	}
 	s.changing.Lock()

@@ -17,6 +17,16 @@ type Rules struct {
 	UnknownType  string    // rule 7: media type to send unknown names with, "" to pass them on
 }
 
+// WithoutFarm returns the rules for a request that nobody else can answer.
+func (r *Rules) WithoutFarm() *Rules {
+	if !r.Farm {
+		return r
+	}
+	alone := *r
+	alone.Farm = false
+	return &alone
+}
+
 // Rule is one line of the table: what must hold for a request to be static.
 type Rule struct {
 	Number  int    // 0 stands before kHTTPd's seven

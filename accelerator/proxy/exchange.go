@@ -22,13 +22,14 @@ const flushInterval = 10 * time.Millisecond
 // exchange is one request and its answer. It is the ReverseProxy's hooks and
 // its transport, and belongs to the goroutine of the handler.
 type exchange struct {
-	proxy  *Proxy
-	in     *http.Request // as received
-	target string        // for the backend
-	cancel context.CancelCauseFunc
-	w      answerWriter
-	body   *clientBody // nil: the request has none
-	answer answerBody
+	proxy   *Proxy
+	in      *http.Request // as received
+	target  string        // for the backend
+	changes *Changes      // never nil
+	cancel  context.CancelCauseFunc
+	w       answerWriter
+	body    *clientBody // nil: the request has none
+	answer  answerBody
 
 	backend     *backend.Backend // that of the last attempt; nil before the first
 	connections int              // how many the last attempt was given
@@ -252,6 +253,7 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 // check looks at the head of an answer before any of it is sent. When it
 // returns an error the answer's body is closed, and fail is called.
 func (x *exchange) check(res *http.Response) error {
+	x.changes.Response.apply(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return x.checkUpgrade(res)
 	}

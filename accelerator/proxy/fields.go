@@ -71,6 +71,8 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	h := pr.Out.Header
 	x.proxy.identify(pr)
 	h.Add("Via", via(pr.In.ProtoMajor, pr.In.ProtoMinor))
+	x.changes.Request.dropDoubles(h)
+	x.changes.Request.apply(h)
 	if x.proxy.RewriteHost {
 		pr.Out.Host = ""
 	}

@@ -9,8 +9,8 @@
 //	target.go      request-target, byte for byte        fields.go    Via, upgrades, retries: what is altered
 //	clientbody.go  the request's body                   answer.go    the answer's head and body
 //	transport.go   the connections of each backend      failure.go   error -> status and event
-//	dial.go        a connection to a backend
-//	affinity.go    requests that belong together
+//	dial.go        a connection to a backend            changes.go   what a route wants to be different
+//	affinity.go    requests that belong together        explain.go   what would be sent, in words
 //	identity.go    who asks, for the backend            counters.go  the events, one table
 //
 // # What is altered
@@ -178,15 +178,14 @@ func (p *Proxy) Close() {
 	p.transports.close()
 }
 
-// Explain says who may get the next request, a line for each backend.
-func (p *Proxy) Explain() string { return p.Pool.Explain() }
-
 // ServeHTTP forwards r and its answer. When the answer breaks off it panics with
 // http.ErrAbortHandler, so that the server closes the connection and the client
 // does not take what it has for the whole.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.serve(w, r, &Changes{}) }
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, changes *Changes) {
 	p.once.Do(p.init)
-	target, ok := originForm(r.Method, r.RequestURI)
+	target, ok := OriginForm(r.Method, r.RequestURI)
 	switch {
 	case r.Method == http.MethodConnect:
 		p.refuse(w, r, http.StatusNotImplemented, "this server is not a forward proxy")
@@ -195,7 +194,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case timesThrough(r.Header["Via"]) >= maxTimesThrough:
 		p.refuse(w, r, http.StatusLoopDetected, "the request has been here before; a backend forwards to this server")
 	default:
-		p.forward(w, r, target)
+		p.forward(w, r, target, changes)
 	}
 }
 
@@ -207,9 +206,12 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, reaso
 }
 
 // forward makes the exchange of a good request and runs it.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string) {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, changes *Changes) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	x := &exchange{proxy: p, in: r, target: target, cancel: cancel}
+	if changes.Target != nil {
+		target = changes.Target(target)
+	}
+	x := &exchange{proxy: p, in: r, target: target, changes: changes, cancel: cancel}
 	if r.ContentLength != 0 {
 		x.body = newClientBody(w, r, p.idle)
 	}

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// originForm makes of a request-target what is sent to a backend (RFC 9112
+// OriginForm makes of a request-target what is sent to a backend (RFC 9112
 // §3.2): the origin-form as it is, byte for byte; of the absolute-form what
 // follows the authority, which is in Host already; "*" for OPTIONS. It refuses
 // everything else, and any byte that could end the request line early.
-func originForm(method, target string) (string, bool) {
+func OriginForm(method, target string) (string, bool) {
 	for i := range len(target) {
 		if c := target[i]; c <= ' ' || c == 0x7f {
 			return "", false

@@ -14,7 +14,7 @@ func TestOriginFormRefuses(t *testing.T) {
 		"", "*", "a", "a/b", "http:", "http:/a", "http://", "http:///a", "http://?q", "ftp://a/b", "a:80", "://a/",
 		"/a b", "/a\tb", "/a\rb", "/a\nb", "/\x00", "/\x7f", "http://a/ b", " /", "/ ",
 	} {
-		if got, ok := originForm("GET", target); ok {
+		if got, ok := OriginForm("GET", target); ok {
 			t.Errorf("%q: %q", target, got)
 		}
 	}
@@ -35,7 +35,7 @@ func TestOriginForm(t *testing.T) {
 		{"OPTIONS", "http://a", "*"},
 		{"OPTIONS", "http://a/", "/"},
 	} {
-		if got, ok := originForm(c.method, c.target); !ok || got != c.want {
+		if got, ok := OriginForm(c.method, c.target); !ok || got != c.want {
 			t.Errorf("%s %s: %q, %v, want %q", c.method, c.target, got, ok, c.want)
 		}
 	}
@@ -133,7 +133,7 @@ func FuzzTarget(f *testing.F) {
 		if method != "GET" && method != "OPTIONS" {
 			return
 		}
-		got, ok := originForm(method, target)
+		got, ok := OriginForm(method, target)
 		if !ok {
 			return
 		}

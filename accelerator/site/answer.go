@@ -11,11 +11,11 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, d *content.Decisio
 	status := refusal(d, r.Method)
 	switch status {
 	case http.StatusNoContent:
-		w.Header().Set("Allow", s.allow())
+		w.Header().Set("Allow", allow(false))
 		s.own(w)
 		w.WriteHeader(status)
 	case http.StatusMethodNotAllowed:
-		s.refuseMethod(w, r, "")
+		s.refuseMethod(w, r, false, "")
 	default:
 		s.ErrorPage(w, r, status, s.whyNot())
 	}
@@ -49,8 +49,8 @@ func (s *Site) whyNot() string {
 }
 
 // allow lists the methods that have a chance to be answered.
-func (s *Site) allow() string {
-	if s.Farm != nil {
+func allow(farm bool) string {
+	if farm {
 		return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	}
 	return "GET, HEAD, OPTIONS"

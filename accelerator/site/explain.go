@@ -13,7 +13,7 @@ import (
 const browserCodings = "gzip, deflate, br, zstd"
 
 // Explain tells in words what a GET for a URL, or for a path, gets and why: each
-// rule with its verdict, the backends if it is forwarded, then the outcome. The error is about the URL.
+// rule with its verdict, the farm's words if it is not static, then the outcome. The error is about the URL.
 func (s *Site) Explain(target string) (string, error) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -22,25 +22,29 @@ func (s *Site) Explain(target string) (string, error) {
 	if u.Host != "" && u.Scheme != "http" && u.Scheme != "https" {
 		return "", fmt.Errorf("%q: the scheme is not http or https", target)
 	}
+	r := &http.Request{
+		Method: http.MethodGet, RequestURI: target, URL: u, Host: u.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	farm, rules := s.route(r)
 	snapshot := s.Store.Snapshot()
-	d := s.Rules.Decide(snapshot, http.MethodGet, target)
+	d := rules.Decide(snapshot, http.MethodGet, target)
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s\n\n", target)
 	var failed []string
-	for i, why := range s.Rules.Verdicts(snapshot, http.MethodGet, target) {
+	for i, why := range rules.Verdicts(snapshot, http.MethodGet, target) {
 		rule := &content.Table[i]
-		fmt.Fprintf(&b, "  %-6s  %-50s  %s\n", ruleName(rule), rule.Text, s.verdict(rule, &d, why))
+		fmt.Fprintf(&b, "  %-6s  %-50s  %s\n", ruleName(rule), rule.Text, verdict(rule, rules, &d, why))
 		if why != "" {
 			failed = append(failed, fmt.Sprintf("rule %d, %s", rule.Number, why))
 		}
 	}
-	if farm, ok := s.Farm.(interface{ Explain() string }); ok && d.Failed != nil {
+	if s.Farm != nil && d.Failed != nil {
 		b.WriteByte('\n')
-		for line := range strings.Lines(farm.Explain()) {
-			b.WriteString("  backend  " + line)
+		for line := range strings.Lines(s.Farm.Explain(r)) {
+			b.WriteString("  " + line)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", s.outcome(&d, strings.Join(failed, "; ")))
+	fmt.Fprintf(&b, "\n%s\n", outcome(&d, farm != nil, strings.Join(failed, "; ")))
 	return b.String(), nil
 }
 
@@ -52,9 +56,9 @@ func ruleName(rule *content.Rule) string {
 }
 
 // verdict says what a rule says.
-func (s *Site) verdict(rule *content.Rule, d *content.Decision, why string) string {
+func verdict(rule *content.Rule, rules *content.Rules, d *content.Decision, why string) string {
 	switch {
-	case rule.Farm && s.Farm == nil:
+	case rule.Farm && !rules.Farm:
 		return "does not apply without a backend"
 	case rule.Number > 2 && d.Target.Unsafe != "":
 		return "there is no path to ask about"
@@ -70,13 +74,13 @@ func (s *Site) verdict(rule *content.Rule, d *content.Decision, why string) stri
 }
 
 // outcome is the last line of an explanation.
-func (s *Site) outcome(d *content.Decision, failed string) string {
+func outcome(d *content.Decision, farm bool, failed string) string {
 	switch {
 	case d.Failed == nil && d.Object.Location != "":
 		return "redirected to " + d.Object.Location
 	case d.Failed == nil:
 		return "static, " + d.Object.Select(browserCodings).Explain()
-	case s.Farm != nil:
+	case farm:
 		return "forwarded: " + failed
 	default:
 		status := refusal(d, http.MethodGet)

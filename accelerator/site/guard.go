@@ -12,9 +12,9 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case r.Method == http.MethodTrace:
 		// TRACE sends a request's fields back, cookies included.
-		s.refuseMethod(w, r, "TRACE is not allowed here.")
+		s.refuseMethod(w, r, s.Farm != nil, "TRACE is not allowed here.")
 	case r.Method == http.MethodConnect:
-		s.refuseMethod(w, r, "This is not a forward proxy.")
+		s.refuseMethod(w, r, s.Farm != nil, "This is not a forward proxy.")
 	case malformed(r.URL):
 		w.Header().Set("Connection", "close")
 		s.ErrorPage(w, r, http.StatusBadRequest, "The address is not one of this server.")
@@ -27,8 +27,8 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (s *Site) refuseMethod(w http.ResponseWriter, r *http.Request, why string) {
-	w.Header().Set("Allow", s.allow())
+func (s *Site) refuseMethod(w http.ResponseWriter, r *http.Request, farm bool, why string) {
+	w.Header().Set("Allow", allow(farm))
 	s.ErrorPage(w, r, http.StatusMethodNotAllowed, why)
 }
 

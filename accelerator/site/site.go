@@ -15,14 +15,23 @@ import (
 	"ramjet/accelerator/content"
 )
 
+// Farm answers what is not static.
+type Farm interface {
+	// Route returns who of the farm answers a request, nil for nobody.
+	Route(r *http.Request) http.Handler
+	// Explain says in lines of words whom a request would go to and what would be
+	// sent. The request has a method, a target and a host, no more.
+	Explain(r *http.Request) string
+}
+
 // Site serves one configuration. Immutable: a new configuration is a new Site.
 type Site struct {
 	Store *content.Store
 	Rules *content.Rules
 
-	// Farm answers what is not static. If it is nil, Site answers all by
-	// itself; Rules.Farm must agree.
-	Farm http.Handler
+	// Farm answers what is not static. If it is nil, or has nobody for a request,
+	// Site answers by itself; Rules.Farm tells whether there is one.
+	Farm Farm
 
 	// Server is the Server field of Site's own answers, "" for none.
 	// Forwarded answers keep the backend's.
@@ -47,19 +56,20 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.count(Refused)
 		return
 	}
-	decision := s.Rules.Decide(s.Store.Snapshot(), r.Method, r.RequestURI)
+	farm, rules := s.route(r)
+	decision := rules.Decide(s.Store.Snapshot(), r.Method, r.RequestURI)
 	s.countFailed(decision.Failed)
 	if decision.Failed == nil {
-		if s.static(w, r, decision.Object) {
+		if s.static(w, r, rules, decision.Object) {
 			s.count(Static)
 			return
 		}
 		s.count(Unreadable)
 	}
 	switch {
-	case s.Farm != nil:
+	case farm != nil:
 		s.count(Forwarded)
-		s.forward(w, r)
+		s.forward(farm, w, r)
 	case decision.Failed == nil:
 		// The file is there but its bytes are not: it is being replaced, or
 		// its disk was pulled. Both end soon.
@@ -71,21 +81,32 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// route returns who of the farm answers a request if it is not static, nil for
+// nobody, and the rules that tell whether it is.
+func (s *Site) route(r *http.Request) (http.Handler, *content.Rules) {
+	if s.Farm != nil {
+		if farm := s.Farm.Route(r); farm != nil {
+			return farm, s.Rules
+		}
+	}
+	return nil, s.Rules.WithoutFarm()
+}
+
 // forward passes the request on, its body bounded also where its length is not
 // declared. The bound goes around a copy: net/http looks at the body of its own
 // request to see whether the client still waits to be asked for it. And it knows
 // net/http's own ResponseWriter alone as one whose connection it can close.
-func (s *Site) forward(w http.ResponseWriter, r *http.Request) {
+func (s *Site) forward(farm http.Handler, w http.ResponseWriter, r *http.Request) {
 	if s.BodyBytes > 0 {
 		bounded := *r
 		bounded.Body = http.MaxBytesReader(innermost(w), r.Body, s.BodyBytes)
 		r = &bounded
 	}
-	s.Farm.ServeHTTP(w, r)
+	farm.ServeHTTP(w, r)
 }
 
-func (s *Site) static(w http.ResponseWriter, r *http.Request, o *content.Object) bool {
-	h := content.Handler{Rules: s.Rules, Server: s.Server, ErrorPage: s.plainPage}
+func (s *Site) static(w http.ResponseWriter, r *http.Request, rules *content.Rules, o *content.Object) bool {
+	h := content.Handler{Rules: rules, Server: s.Server, ErrorPage: s.plainPage}
 	return h.Serve(w, r, o)
 }
 

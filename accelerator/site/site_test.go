@@ -33,14 +33,30 @@ func newSite(t *testing.T, files map[string]string, farm http.Handler) (*Site, s
 	if err := store.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &Site{
-		Store: store, Farm: farm, Server: "ramjet", Counters: &Counters{},
+	s := &Site{
+		Store: store, Server: "ramjet", Counters: &Counters{},
 		Rules: &content.Rules{
 			Farm: farm != nil, PermRequired: 0o004, PermForbid: 0o1111,
 			Dynamic: content.NewPatterns([]string{"..", "cgi-bin"}),
 		},
-	}, root
+	}
+	if farm != nil {
+		s.Farm = partial{farm}
+	}
+	return s, root
 }
+
+// partial is a farm that answers all but what the path begins with /alone.
+type partial struct{ http.Handler }
+
+func (p partial) Route(r *http.Request) http.Handler {
+	if strings.HasPrefix(r.URL.Path, "/alone") {
+		return nil
+	}
+	return p
+}
+
+func (p partial) Explain(*http.Request) string { return "farm  of a test\n" }
 
 // farm answers as a backend would that is not ours.
 var farm = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,7 +141,7 @@ func TestErrorPages(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	files := map[string]string{"index.html": "home", "big.html": strings.Repeat("x", 2<<10), "cgi-bin/a.html": "a", "dir/index.html": "d"}
+	files := map[string]string{"index.html": "home", "alone.html": "a", "big.html": strings.Repeat("x", 2<<10), "cgi-bin/a.html": "a", "dir/index.html": "d"}
 	alone, _ := newSite(t, files, nil)
 	farmed, _ := newSite(t, files, farm)
 	tests := []struct {
@@ -139,6 +155,8 @@ func TestExplain(t *testing.T) {
 		{farmed, "/dir", "redirected to /dir/"},
 		{farmed, "/cgi-bin/a.html", "forwarded: rule 6, the path contains cgi-bin"},
 		{farmed, "/?x", "forwarded: rule 1, the URL has a query"},
+		{farmed, "/alone.html?x", "static, identity, from memory"},
+		{farmed, "/alone/none", "answered 404 Not Found: rule 3, there is no such file"},
 		{farmed, "/%2e%2e/x", "forwarded: rule 2, the path is unsafe: it has a .. segment"},
 		{alone, "/?x", "static, identity, from memory"},
 		{alone, "/none", "answered 404 Not Found: rule 3, there is no such file"},
@@ -154,7 +172,11 @@ func TestExplain(t *testing.T) {
 		if got := lines[len(lines)-1]; got != test.want {
 			t.Errorf("%s: %q, want %q", test.target, got, test.want)
 		}
-		if len(lines) != len(content.Table)+4 {
+		extra := 0
+		if test.site == farmed && !strings.HasPrefix(test.want, "static") && !strings.HasPrefix(test.want, "redirected") {
+			extra = 2 // What the farm says.
+		}
+		if len(lines) != len(content.Table)+4+extra {
 			t.Errorf("%s: %d lines:\n%s", test.target, len(lines), text)
 		}
 	}
@@ -162,6 +184,24 @@ func TestExplain(t *testing.T) {
 		if text, err := alone.Explain(bad); err == nil {
 			t.Errorf("%q is explained:\n%s", bad, text)
 		}
+	}
+}
+
+// A request that the farm has nobody for is answered as if there were no farm.
+func TestNobodyOfTheFarm(t *testing.T) {
+	s, _ := newSite(t, map[string]string{"alone.html": "a", "alone.odd": "b"}, farm)
+	for _, test := range []struct {
+		method, target string
+		want           int
+	}{
+		{"GET", "/alone.html?x", 200}, {"GET", "/alone.odd", 200}, {"GET", "/alone/none", 404}, {"POST", "/alone.html", 405}, {"POST", "/other", 418},
+	} {
+		if response, _ := ask(t, s, test.method, test.target); response.StatusCode != test.want {
+			t.Errorf("%s %s: %d, want %d", test.method, test.target, response.StatusCode, test.want)
+		}
+	}
+	if n := s.Counters.Outcomes[Answered].Load(); n != 2 {
+		t.Errorf("answered %d times", n)
 	}
 }
 

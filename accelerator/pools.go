@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"ramjet/accelerator/health"
+	"ramjet/accelerator/proxy"
+)
+
+// poolRecord is what is kept of a pool over reloads: what was counted of it, and
+// who asks its backends how they are.
+type poolRecord struct {
+	counters proxy.Counters
+	checker  health.Checker
+}
+
+// poolRecords has them by the pools' names. It is the task that has the checks run.
+type poolRecords struct {
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	byName  map[string]*poolRecord
+	begin   func(*health.Checker) // nil while the task does not run
+	ongoing sync.WaitGroup
+}
+
+// of returns the record of a pool; a name that is new gets one.
+func (r *poolRecords) of(name string) *poolRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.byName[name]; p != nil {
+		return p
+	}
+	p := &poolRecord{}
+	p.checker.Log = poolLog(r.log, name)
+	if r.byName == nil {
+		r.byName = map[string]*poolRecord{}
+	}
+	r.byName[name] = p
+	if r.begin != nil {
+		r.begin(&p.checker)
+	}
+	return p
+}
+
+// watch has the backends of a farm asked, and no others.
+func (r *poolRecords) watch(f *farm) {
+	for _, p := range f.pools {
+		r.of(p.Name).checker.Watch(p.Pool.Backends(), p.check)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, p := range r.byName {
+		if f.pool(name) == nil {
+			p.checker.Watch(nil, health.Check{Kind: health.Off})
+		}
+	}
+}
+
+// String names the task.
+func (r *poolRecords) String() string { return "health checks" }
+
+// Run has the checks run until ctx ends.
+func (r *poolRecords) Run(ctx context.Context) error {
+	r.mu.Lock()
+	r.begin = func(c *health.Checker) {
+		r.ongoing.Go(func() { _ = c.Run(ctx) }) // It returns nil, when ctx ends.
+	}
+	for _, p := range r.byName {
+		r.begin(&p.checker)
+	}
+	r.mu.Unlock()
+	<-ctx.Done()
+	r.mu.Lock()
+	r.begin = nil
+	r.mu.Unlock()
+	r.ongoing.Wait()
+	return nil
+}
