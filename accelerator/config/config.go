@@ -30,7 +30,7 @@ type Config struct {
 	// "rules": which requests are static; the others are forwarded.
 	Rules Rules
 	// "backends": []. The farm; requests are forwarded to its servers as "forward.balance" says. None means there is nobody to forward
-	// to, and the accelerator answers everything itself.
+	// to, and the accelerator answers everything itself that no route takes.
 	Backends []Backend
 	// "forward": how requests are forwarded.
 	Forward Forward
