@@ -39,7 +39,7 @@ var events = [NumEvents]struct{ name, help string }{
 	NoConnection:     {"no_connection", "No backend could be connected to; answered 502."},
 	ConnectTimeout:   {"connect_timeout", "No backend accepted a connection in time; answered 504."},
 	FirstByteTimeout: {"first_byte_timeout", "The backend sent no head of an answer in time; answered 504."},
-	BadAnswer:        {"bad_answer", "The backend closed before its answer, or sent a malformed or too large head; answered 502."},
+	BadAnswer:        {"bad_answer", "The backend closed before its answer, or sent a malformed or too large head, or very many 1xx; answered 502."},
 	BackendAborted:   {"backend_aborted", "The backend broke off inside the answer's body; the client's connection was closed."},
 	BackendStalled:   {"backend_stalled", "The backend stopped sending inside the answer's body, or stopped reading the request's."},
 	ClientAborted:    {"client_aborted", "The client went away before it had the whole answer."},

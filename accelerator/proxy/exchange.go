@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
@@ -31,13 +32,14 @@ type exchange struct {
 	body    *clientBody // nil: the request has none
 	answer  answerBody
 
-	backend     *backend.Backend // that of the last attempt; nil before the first
-	connections int              // how many the last attempt was given
-	conn        net.Conn         // the last of them
-	tunnel      bool             // the answer was 101
-	stayed      *backend.Backend // the backend that the client's cookie names, or nil
-	held        bool             // it waited for a backend to come back
-	strike      bool             // the answer was whole, but one that a backend in good order does not give
+	backend       *backend.Backend // that of the last attempt; nil before the first
+	connections   int              // how many the last attempt was given
+	conn          net.Conn         // the last of them
+	informational int              // answers 1xx so far
+	tunnel        bool             // the answer was 101
+	stayed        *backend.Backend // the backend that the client's cookie names, or nil
+	held          bool             // it waited for a backend to come back
+	strike        bool             // the answer was whole, but one that a backend in good order does not give
 
 	outcome  Event
 	complete bool // nothing panicked
@@ -45,7 +47,7 @@ type exchange struct {
 
 // run passes the request to a backend, and the answer to the client.
 func (x *exchange) run(ctx context.Context) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: x.gotConn})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: x.gotConn, Got1xxResponse: x.gotInformational})
 	r := x.in.WithContext(ctx)
 	r.Header = received(x.in)
 	if x.body != nil {
@@ -248,6 +250,18 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	if x.connections > 1 && info.Reused {
 		_ = info.Conn.Close()
 	}
+}
+
+// maxInformational is how many informational answers may come before the final
+// one. There is no good reason for more than a few.
+const maxInformational = 64
+
+// gotInformational is told of each of them, after ReverseProxy, which passes it on.
+func (x *exchange) gotInformational(int, textproto.MIMEHeader) error {
+	if x.informational++; x.informational > maxInformational {
+		return errFlood
+	}
+	return nil
 }
 
 // check looks at the head of an answer before any of it is sent. When it

@@ -13,6 +13,7 @@ import (
 var (
 	errStalled   = errors.New("the backend stopped sending inside the body of its answer")
 	errBadStatus = errors.New("the backend sent an impossible status code")
+	errFlood     = errors.New("the backend sent too many informational answers")
 	errUpgrade   = errors.New("the backend changed to a protocol that was not asked for")
 	errDrained   = errors.New("all backends are drained")
 	errUpgradeTo = errors.New("the client asked for a protocol with an impossible name")
