@@ -53,6 +53,14 @@ func (g *Generator) send(i int32, sent int64) error {
 	return c.flush()
 }
 
+// sayHello sends what connection i begins with.
+func (g *Generator) sayHello(i int32) error {
+	c := &g.conns[i]
+	hello := len(g.shape.Requests) - 1
+	c.unsent, c.answers = g.shape.Requests[hello].Bytes, append(c.answers, uint16(hello))
+	return c.flush()
+}
+
 // flush sends what it can.
 func (c *conn) flush() error {
 	n, err := send(c.fd, c.unsent)
@@ -150,7 +158,7 @@ func (g *Generator) count(c *conn) {
 
 // finished gives connection i new work, or lets it wait for some.
 func (g *Generator) finished(i int32) error {
-	if g.shape.Rate > 0 {
+	if g.shape.Rate > 0 || g.opening {
 		g.rest(i)
 		return nil
 	}

@@ -9,14 +9,19 @@
 // A closed loop keeps every connection busy: throughput, and the cost of a
 // request. An open loop sends at given times, whether the server keeps up or
 // not, and counts latency from those times: what a user would see.
+//
+// For proxies it has the other end as well: a Backend, which answers on the same
+// thread at even less cost.
 package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -47,6 +52,11 @@ type Shape struct {
 	// Rate is the requests per second of an open loop, at random times (a
 	// Poisson process). 0 means a closed loop.
 	Rate float64
+	// Hello, if it has bytes, is what each connection begins with, such as a
+	// WebSocket's handshake. Open waits for all its answers.
+	Hello Request
+	// Backend, if any, is served by the same thread.
+	Backend *Backend
 }
 
 // stall is how long no answer at all may come before Run gives up.
@@ -63,6 +73,7 @@ type Generator struct {
 	events  []unix.EpollEvent
 	latency *hdrhistogram.Histogram // of this Run
 	done    int64                   // answers of this Run
+	opening bool                    // not all connections are there
 
 	// The open loop.
 	idle    []int32 // a ring of connections that wait for work
@@ -79,10 +90,15 @@ func Open(shape Shape) (*Generator, error) {
 	if shape.Connections < 1 || len(shape.Requests) == 0 {
 		return nil, fmt.Errorf("a load needs connections and requests, not %d and %d", shape.Connections, len(shape.Requests))
 	}
+	if shape.Close && len(shape.Hello.Bytes) > 0 {
+		return nil, errors.New("a load with a connection for each request has no use for a hello")
+	}
 	shape.Depth = max(shape.Depth, 1)
 	if len(shape.Order) == 0 {
 		shape.Order = []uint16{0}
 	}
+	// One more request, which the order does not have.
+	shape.Requests = append(slices.Clone(shape.Requests), shape.Hello)
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
@@ -99,14 +115,55 @@ func Open(shape Shape) (*Generator, error) {
 	for i := range g.conns {
 		g.conns[i].fd = -1
 	}
-	for i := range g.conns {
-		if err := g.connect(int32(i)); err != nil {
-			g.Close()
-			return nil, err
-		}
-		g.rest(int32(i))
+	if err := g.open(); err != nil {
+		g.Close()
+		return nil, err
 	}
 	return g, nil
+}
+
+// open makes all connections.
+func (g *Generator) open() error {
+	// So many at a time say hello: no queue of a listener runs over.
+	const batch = 100
+	if g.shape.Backend != nil {
+		g.shape.Backend.mu.Lock()
+		defer g.shape.Backend.mu.Unlock()
+	}
+	g.opening = true
+	for i := range g.conns {
+		if err := g.connect(int32(i)); err != nil {
+			return err
+		}
+		if len(g.shape.Hello.Bytes) == 0 {
+			g.rest(int32(i))
+			continue
+		}
+		if err := g.sayHello(int32(i)); err != nil {
+			return err
+		}
+		if i%batch == batch-1 || i == len(g.conns)-1 {
+			if err := g.settle(i + 1); err != nil {
+				return err
+			}
+		}
+	}
+	g.opening = false
+	return nil
+}
+
+// settle waits until so many connections have had the answer to their hello.
+func (g *Generator) settle(connections int) error {
+	deadline := g.now() + int64(stall)
+	for g.waiting < connections {
+		if _, err := g.turn(); err != nil {
+			return err
+		}
+		if g.now() > deadline {
+			return fmt.Errorf("%d of %d connections had no answer to their hello for %v", connections-g.waiting, connections, stall)
+		}
+	}
+	return nil
 }
 
 // Close ends the connections.
@@ -125,6 +182,10 @@ func (g *Generator) Close() {
 func (g *Generator) Run(ctx context.Context, d time.Duration, latency *hdrhistogram.Histogram) (answers int64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if g.shape.Backend != nil {
+		g.shape.Backend.mu.Lock()
+		defer g.shape.Backend.mu.Unlock()
+	}
 	g.latency, g.done = latency, 0
 	now := g.now()
 	end, last, lastDone := now+int64(d), now, int64(0)
@@ -133,16 +194,9 @@ func (g *Generator) Run(ctx context.Context, d time.Duration, latency *hdrhistog
 		if err := g.issue(now); err != nil {
 			return g.done, err
 		}
-		// It never sleeps. The core is its own, and a client that sleeps would
-		// be woken by the server's core, at the server's expense.
-		n, err := wait(g.epoll, g.events)
+		n, err := g.turn()
 		if err != nil {
 			return g.done, err
-		}
-		for _, event := range g.events[:n] {
-			if err := g.serve(event); err != nil {
-				return g.done, err
-			}
 		}
 		now = g.now()
 		if g.done != lastDone {
@@ -155,6 +209,26 @@ func (g *Generator) Run(ctx context.Context, d time.Duration, latency *hdrhistog
 		}
 	}
 	return g.done, ctx.Err()
+}
+
+// turn handles what has happened, and returns how much that was. It never
+// sleeps. The core is its own, and a client that sleeps would be woken by the
+// server's core, at the server's expense.
+func (g *Generator) turn() (int, error) {
+	n, err := wait(g.epoll, g.events)
+	if err != nil {
+		return 0, err
+	}
+	for _, event := range g.events[:n] {
+		if err := g.serve(event); err != nil {
+			return n, err
+		}
+	}
+	if g.shape.Backend == nil {
+		return n, nil
+	}
+	more, err := g.shape.Backend.poll()
+	return n + more, err
 }
 
 // issue gives work to connections that wait for some: all of them in a closed
