@@ -43,7 +43,7 @@ update: ## send this version to a running box: gok update. BOARD=its kind, BOX=i
 	go run ./appliance/image -board $(BOARD) -box $(BOX) -prepare
 	go tool gok --parent_dir build -i ramjet-$(BOARD) update
 
-bench: ## compare with nginx, H2O and others: a quarter of an hour on a quiet machine; writes accelerator/bench/RESULTS.md
+bench: ## compare with nginx, H2O, HAProxy and others: 20 minutes on a quiet machine; writes accelerator/bench/RESULTS.md
 	go run ./accelerator/bench
 
 microbench: ## the benchmarks of single functions

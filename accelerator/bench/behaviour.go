@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
@@ -62,13 +63,18 @@ func takeMemory(ctx context.Context, l *lab, r *running) (sample, error) {
 
 // tail is the latency that one request in a thousand exceeds, at a load that all
 // of the servers can bear.
-var tail = measure{what: "p99.9 at the same rate", unit: "µs", prepare: agreeOnRate, take: takeTail}
+var tail = measure{what: "p99.9 at the same rate", unit: "µs", prepare: prepareTail, take: takeTail}
 
 // share is the part of its throughput at which a server's latency is measured.
 const share = 0.7
 
-// agreeOnRate finds out what the slowest of the servers can do.
-func agreeOnRate(ctx context.Context, l *lab, servers []*running) error {
+func prepareTail(ctx context.Context, l *lab, servers []*running) error {
+	return agreeOnRate(ctx, l, servers, share)
+}
+
+// agreeOnRate finds out what the slowest of the servers can do, and has all of
+// them get a part of that.
+func agreeOnRate(ctx context.Context, l *lab, servers []*running, share float64) error {
 	least := 0.0
 	for _, r := range servers {
 		s, err := run(ctx, l, r)
@@ -85,13 +91,15 @@ func agreeOnRate(ctx context.Context, l *lab, servers []*running) error {
 	return nil
 }
 
+var errBehind = errors.New("it did not answer all that was due")
+
 func takeTail(ctx context.Context, l *lab, r *running) (sample, error) {
 	s, err := run(ctx, l, r)
 	if err != nil {
 		return s, err
 	}
 	if s.rate < 0.9*r.shape.Rate {
-		return s, fmt.Errorf("it answered %.0f requests per second of %.0f that were due", s.rate, r.shape.Rate)
+		return s, fmt.Errorf("%w: %.0f requests per second of %.0f", errBehind, s.rate, r.shape.Rate)
 	}
 	s.figure = float64(s.latency.ValueAtPercentile(99.9)) / float64(time.Microsecond)
 	return s, nil

@@ -17,8 +17,10 @@ type benchmark struct {
 	requests    []request
 	order       []uint16 // nil: only the first request
 	connections int
-	depth       int  // requests sent at once; 0 means 1
-	closes      bool // a new connection for each request
+	depth       int     // requests sent at once; 0 means 1
+	closes      bool    // a new connection for each request
+	rate        float64 // per second, of an open loop; 0: closed, unless the measure wants it open
+	forwards    bool    // there is a backend
 
 	measure  measure
 	subjects []subject
@@ -46,6 +48,7 @@ const (
 	nginx    = "nginx"
 	h2o      = "h2o"
 	lighttpd = "lighttpd"
+	haproxy  = "haproxy"
 	floor    = "C floor"
 )
 
@@ -66,7 +69,7 @@ func file(path string) []request { return []request{{path: path}} }
 
 // benchmarks is all that is measured, with the targets.
 func benchmarks() []benchmark {
-	return slices.Concat(requestCosts(), variantCosts(), behaviours())
+	return slices.Concat(requestCosts(), variantCosts(), behaviours(), forwardCosts())
 }
 
 // requestCosts are the kinds of requests, from everyone.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -20,6 +21,12 @@ import (
 // chart is an SVG file, and what it shows, for those who do not see it.
 type chart struct{ File, Alt string }
 
+// drawing is a chart, and how to draw it; no plot without figures for it.
+type drawing struct {
+	chart
+	draw func([]outcome) (*plot.Plot, error)
+}
+
 // Colours that people see apart whatever kinds of light they see (Okabe and
 // Ito); nothing is told by colour alone.
 var colours = map[string]color.Color{
@@ -27,19 +34,14 @@ var colours = map[string]color.Color{
 	nginx:    color.RGBA{0x00, 0x72, 0xb2, 0xff},
 	h2o:      color.RGBA{0x56, 0xb4, 0xe9, 0xff},
 	lighttpd: color.RGBA{0xcc, 0x79, 0xa7, 0xff},
+	haproxy:  color.RGBA{0x00, 0x9e, 0x73, 0xff},
 	floor:    color.RGBA{0x99, 0x99, 0x99, 0xff},
 }
 
 // drawCharts draws what there is to draw.
-func drawCharts(dir string, outcomes []outcome) ([]chart, error) {
+func drawCharts(dir string, drawings []drawing, outcomes []outcome) ([]chart, error) {
 	var charts []chart
-	for _, c := range []struct {
-		chart
-		draw func([]outcome) (*plot.Plot, error)
-	}{
-		{chart{"cost.svg", "CPU time per request, as a multiple of nginx's"}, drawCosts},
-		{chart{"latency.svg", "Latency under the same load, by percentile"}, drawLatency},
-	} {
+	for _, c := range drawings {
 		p, err := c.draw(outcomes)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.File, err)
@@ -75,12 +77,22 @@ func save(p *plot.Plot, name string) error {
 	return os.WriteFile(name, svg, 0o644)
 }
 
-// drawCosts draws bars for the cases that everyone has served. nginx is a line,
-// for it is 1 in all of them.
+// drawCosts draws the cases that everyone has served.
 func drawCosts(outcomes []outcome) (*plot.Plot, error) {
+	everyones := slices.DeleteFunc(slices.Clone(outcomes), func(o outcome) bool { return o.column(h2o) == nil })
+	return drawRatios(everyones, ramjet, h2o, lighttpd, floor)
+}
+
+func drawForwardCosts(outcomes []outcome) (*plot.Plot, error) {
+	return drawRatios(outcomes, ramjet, haproxy)
+}
+
+// drawRatios draws bars for what a request costs these servers. nginx is a line,
+// for it is 1 in all cases.
+func drawRatios(outcomes []outcome, names ...string) (*plot.Plot, error) {
 	var cases []*outcome
 	for i := range outcomes {
-		if o := &outcomes[i]; o.measure.what == cost.what && o.column(ramjet) != nil && o.column(nginx) != nil && o.column(h2o) != nil {
+		if o := &outcomes[i]; o.measure.what == cost.what && o.column(ramjet) != nil && o.column(nginx) != nil {
 			cases = append(cases, o)
 		}
 	}
@@ -91,7 +103,7 @@ func drawCosts(outcomes []outcome) (*plot.Plot, error) {
 	p.Y.Min, p.Y.Label.Text = 0, "× nginx"
 	p.Y.Tick.Marker = plot.TickerFunc(halves)
 	const width = 11
-	for k, name := range []string{ramjet, h2o, lighttpd, floor} {
+	for k, name := range names {
 		var ratios plotter.Values
 		for _, o := range cases {
 			ratio := o.ratio(name, nginx)
@@ -105,7 +117,7 @@ func drawCosts(outcomes []outcome) (*plot.Plot, error) {
 			return nil, err
 		}
 		bars.Color, bars.LineStyle.Width = colours[name], 0
-		bars.Offset = vg.Points(width * (float64(k) - 1.5))
+		bars.Offset = vg.Points(width * (float64(k) - float64(len(names)-1)/2))
 		p.Add(bars)
 		p.Legend.Add(name, bars)
 	}

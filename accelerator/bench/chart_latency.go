@@ -15,14 +15,22 @@ var percentiles = []float64{50, 75, 90, 99, 99.9, 99.99}
 
 // marks tell the servers apart without colour.
 var marks = map[string]draw.GlyphDrawer{
-	ramjet: draw.CircleGlyph{}, nginx: draw.BoxGlyph{}, h2o: draw.TriangleGlyph{}, lighttpd: draw.CrossGlyph{},
+	ramjet: draw.CircleGlyph{}, nginx: draw.BoxGlyph{}, h2o: draw.TriangleGlyph{}, lighttpd: draw.CrossGlyph{}, haproxy: draw.TriangleGlyph{},
 }
 
-// drawLatency draws a line for each server under the same load.
 func drawLatency(outcomes []outcome) (*plot.Plot, error) {
+	return drawPercentiles(outcomes, tail, ramjet, nginx, h2o, lighttpd)
+}
+
+func drawForwardLatency(outcomes []outcome) (*plot.Plot, error) {
+	return drawPercentiles(outcomes, added, ramjet, nginx, haproxy)
+}
+
+// drawPercentiles draws a line for each of these servers under the same load.
+func drawPercentiles(outcomes []outcome, m measure, names ...string) (*plot.Plot, error) {
 	var o *outcome
 	for i := range outcomes {
-		if outcomes[i].measure.what == tail.what {
+		if outcomes[i].measure.what == m.what {
 			o = &outcomes[i]
 		}
 	}
@@ -32,7 +40,7 @@ func drawLatency(outcomes []outcome) (*plot.Plot, error) {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "percent of the requests were answered", "within µs"
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(oneTwoFive)
-	for _, name := range []string{ramjet, nginx, h2o, lighttpd} {
+	for _, name := range names {
 		c := o.column(name)
 		if c == nil {
 			continue
@@ -53,11 +61,11 @@ func drawLatency(outcomes []outcome) (*plot.Plot, error) {
 	}
 	p.Legend.Left = true
 	p.Y.Min, p.Y.Max = math.Pow(10, math.Floor(math.Log10(p.Y.Min))), p.Y.Max*1.5
-	var names []string
+	var marked []string
 	for _, percent := range percentiles {
-		names = append(names, strconv.FormatFloat(percent, 'f', -1, 64))
+		marked = append(marked, strconv.FormatFloat(percent, 'f', -1, 64))
 	}
-	p.NominalX(names...)
+	p.NominalX(marked...)
 	return p, nil
 }
 

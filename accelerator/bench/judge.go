@@ -33,6 +33,14 @@ func (v verdict) condition(unit string) string {
 	return fmt.Sprintf("%s ≤ %.2f × %s", v.subject, v.atMost, v.against)
 }
 
+// rivals are the servers that all others are compared with in the tables.
+func (b *benchmark) rivals() []string {
+	if b.forwards {
+		return []string{nginx, haproxy}
+	}
+	return []string{nginx}
+}
+
 // verdicts judges a benchmark.
 func (o *outcome) verdicts() []verdict {
 	var all []verdict

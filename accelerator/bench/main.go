@@ -1,6 +1,6 @@
 // Command bench compares the accelerator with other servers, whole, as a client
 // on the network would see them: what a request costs the server in CPU time,
-// and how long it takes.
+// and how long it takes, when it is for a file and when it is for a backend.
 //
 // All servers get the same files and send the same bytes; that is checked. They
 // run on one core and the client on another, in turn, a short slice each, round
@@ -25,10 +25,13 @@ import (
 )
 
 const usage = `bench compares the accelerator with tuned nginx, H2O and lighttpd, and with a C
-program that does nothing but answer. It installs what is missing (Debian,
-where it may), and takes about a quarter of an hour on two quiet cores.
+program that does nothing but answer; as a proxy with nginx and HAProxy. It
+installs what is missing (Debian, where it may), and takes about 20 minutes on
+two quiet cores.
 
   make bench                                      all of it; writes RESULTS.md and charts
+  go run ./accelerator/bench -cases ^forward -out accelerator/bench
+                                                  forwarding alone; the rest of RESULTS.md stays
   go run ./accelerator/bench -cases '^1k$' -rounds 3 -slice 500ms
   go run ./accelerator/bench -servers ramjet,nginx
 
@@ -59,7 +62,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		o.cases, err = regexp.Compile(s)
 		return err
 	})
-	f.Func("servers", "only these, a comma-separated `LIST` of ramjet, net/http, nginx, h2o, lighttpd, C floor", func(s string) error {
+	f.Func("servers", "only these, a comma-separated `LIST` of ramjet, net/http, nginx, h2o, lighttpd, haproxy, C floor", func(s string) error {
 		o.part = true
 		o.servers = strings.Split(s, ",")
 		return nil

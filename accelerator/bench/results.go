@@ -1,10 +1,11 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -16,31 +17,76 @@ import (
 //go:embed results.md.tmpl
 var resultsTemplate string
 
-// writeResults writes RESULTS.md and the charts into a directory.
-func (l *lab) writeResults(dir string, outcomes []outcome) error {
-	charts, err := drawCharts(dir, outcomes)
-	if err != nil {
-		return err
-	}
-	text, err := resultsText(l, outcomes, charts)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), text, 0o644)
+// part is a part of RESULTS.md: one that has not been measured stays as it is.
+type part struct {
+	name     string // of its template
+	targets  string // heading of the targets
+	forwards bool   // it has the benchmarks that do
+	peers    []string
+	charts   []drawing
 }
 
-// resultsText is RESULTS.md.
-func resultsText(l *lab, outcomes []outcome, charts []chart) ([]byte, error) {
+var (
+	filesPart = part{
+		name: "files", targets: "Targets", peers: []string{nginx, h2o, lighttpd},
+		charts: []drawing{
+			{chart{"cost.svg", "CPU time per request, as a multiple of nginx's"}, drawCosts},
+			{chart{"latency.svg", "Latency under the same load, by percentile"}, drawLatency},
+		},
+	}
+	forwardingPart = part{
+		name: "forwarding", targets: "Targets of forwarding", forwards: true, peers: []string{nginx, haproxy},
+		charts: []drawing{
+			{chart{"forward-cost.svg", "CPU time per forwarded request, as a multiple of nginx's"}, drawForwardCosts},
+			{chart{"forward-latency.svg", "Latency through a proxy under the same load, by percentile"}, drawForwardLatency},
+		},
+	}
+)
+
+// forwardingHeading begins the second part of RESULTS.md.
+const forwardingHeading = "# Forwarding\n"
+
+// writeResults writes RESULTS.md and the charts into a directory.
+func (l *lab) writeResults(dir string, outcomes []outcome) error {
+	name := filepath.Join(dir, "RESULTS.md")
+	old, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	files, forwarding, found := strings.Cut("\n"+string(old), "\n"+forwardingHeading)
+	files = strings.TrimSpace(files)
+	if found {
+		forwarding = strings.TrimSpace(forwardingHeading + forwarding)
+	}
+	for p, text := range map[*part]*string{&filesPart: &files, &forwardingPart: &forwarding} {
+		measured := slices.DeleteFunc(slices.Clone(outcomes), func(o outcome) bool { return o.forwards != p.forwards })
+		if len(measured) == 0 {
+			continue
+		}
+		charts, err := drawCharts(dir, p.charts, measured)
+		if err != nil {
+			return err
+		}
+		if *text, err = l.resultsText(p, measured, charts); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(name, []byte(strings.TrimSpace(files+"\n\n"+forwarding)+"\n"), 0o644)
+}
+
+// resultsText is a part of RESULTS.md.
+func (l *lab) resultsText(p *part, outcomes []outcome, charts []chart) (string, error) {
 	t, err := template.New("").Funcs(template.FuncMap{"number": number, "cell": cell}).Parse(resultsTemplate)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	var b bytes.Buffer
-	err = t.Execute(&b, map[string]any{
-		"Outcomes": pointers(outcomes), "Charts": charts, "Machine": describeMachine(len(l.cores)), "Versions": l.versions(),
+	var b strings.Builder
+	err = t.ExecuteTemplate(&b, p.name, map[string]any{
+		"Outcomes": pointers(outcomes), "Charts": charts, "Targets": p.targets,
+		"Machine": describeMachine(len(l.cores)), "Versions": l.versions(p.peers),
 		"Rounds": l.plan.rounds, "Slice": l.plan.slice, "Warm": l.plan.warm, "Disturbed": disturbance(outcomes),
 	})
-	return b.Bytes(), err
+	return strings.TrimSpace(b.String()), err
 }
 
 func pointers(outcomes []outcome) []*outcome {
@@ -65,7 +111,8 @@ func (o *outcome) Columns() []*column {
 	}
 	return all
 }
-func (o *outcome) Ratio(c *column) float64 { return o.ratio(c.name, nginx) }
+func (o *outcome) Rivals() []string                        { return o.rivals() }
+func (o *outcome) Ratio(c *column, against string) float64 { return o.ratio(c.name, against) }
 
 func (v verdict) Condition(unit string) string { return v.condition(unit) }
 func (v verdict) Measured() string             { return number(v.measured) }
@@ -81,9 +128,9 @@ func cell(text any) string {
 }
 
 // versions lists the peers' versions.
-func (l *lab) versions() string {
+func (l *lab) versions(peers []string) string {
 	var all []string
-	for _, name := range []string{nginx, h2o, lighttpd} {
+	for _, name := range peers {
 		if p := l.programs[name]; p != nil {
 			all = append(all, name+" "+p.Version)
 		}

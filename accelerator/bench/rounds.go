@@ -40,13 +40,21 @@ func (l *lab) carryOut(ctx context.Context, b benchmark, say progress) (outcome,
 			}
 		}
 	}()
+	var backend *load.Backend
+	if b.forwards {
+		var err error
+		if backend, err = load.NewBackend(); err != nil {
+			return o, err
+		}
+		defer backend.Close()
+	}
 	var answer *load.Answer
 	for _, s := range b.subjects {
 		if !l.usable(s) {
 			continue
 		}
 		say("%s: starting %s, and checking its answers", b.title, s.name)
-		r, err := l.start(ctx, b, s, answer)
+		r, err := l.start(ctx, b, s, backend, answer)
 		if ctx.Err() != nil {
 			return o, ctx.Err()
 		}

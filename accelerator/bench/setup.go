@@ -56,7 +56,7 @@ func (l *lab) close() { os.RemoveAll(l.dir) }
 // findPeers finds the other servers and a C compiler, and installs what is
 // missing. What cannot be had is left out, with a line that says so.
 func (l *lab) findPeers(install bool) error {
-	kinds := []peer.Kind{peer.Nginx, peer.H2O, peer.Lighttpd}
+	kinds := []peer.Kind{peer.Nginx, peer.H2O, peer.Lighttpd, peer.HAProxy}
 	var missing []string
 	for _, kind := range kinds {
 		if _, err := kind.Find(); err != nil {
@@ -121,7 +121,8 @@ func (l *lab) chosen(o *options) []benchmark {
 			continue
 		}
 		if o.servers != nil {
-			b.subjects = slices.DeleteFunc(b.subjects, func(s subject) bool { return !slices.Contains(o.servers, s.server) })
+			// A copy, for benchmarks share their lists.
+			b.subjects = slices.DeleteFunc(slices.Clone(b.subjects), func(s subject) bool { return !slices.Contains(o.servers, s.server) })
 		}
 		if slices.ContainsFunc(b.subjects, l.usable) {
 			all = append(all, b)

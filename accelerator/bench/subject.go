@@ -39,6 +39,7 @@ type running struct {
 	answer  *load.Answer // to the first request
 	answers int64        // that it has given under load
 	memory  int64        // that it had before, in bytes
+	direct  float64      // p99.9 of the client and the backend without it, in µs
 }
 
 // usable says whether there is such a server here.
@@ -62,13 +63,13 @@ func (l *lab) usable(s subject) bool {
 
 // start starts the server of a subject, and checks that its answers are right.
 // The C floor gives the answer that is passed: the first one of Ramjet's.
-func (l *lab) start(ctx context.Context, b benchmark, s subject, answer *load.Answer) (*running, error) {
+func (l *lab) start(ctx context.Context, b benchmark, s subject, backend *load.Backend, answer *load.Answer) (*running, error) {
 	requests := b.requests
 	if s.requests != nil {
 		requests = s.requests
 	}
 	r := &running{subject: s, shape: load.Shape{
-		Order: b.order, Connections: b.connections, Depth: b.depth, Close: b.closes,
+		Order: b.order, Connections: b.connections, Depth: b.depth, Close: b.closes, Rate: b.rate, Backend: backend,
 	}}
 	var err error
 	if s.server == floor {
@@ -88,15 +89,27 @@ func (l *lab) start(ctx context.Context, b benchmark, s subject, answer *load.An
 
 func (r *running) startServer(ctx context.Context, l *lab, requests []request) (err error) {
 	loops := max(r.loops, 1)
+	backend := ""
+	if r.shape.Backend != nil {
+		backend = r.shape.Backend.Address.String()
+	}
 	r.process, err = l.programs[r.server].Start(ctx, peer.Settings{
 		Dir: l.dir, Root: l.root, Loops: loops, Files: l.files, Connections: r.shape.Connections + 1000,
-		Precompressed: r.siblings, Log: r.log, NetHTTP: r.server == netHTTP, Knows: l.knows,
+		Precompressed: r.siblings, Log: r.log, NetHTTP: r.server == netHTTP, Knows: l.knows, Backend: backend,
 	}, l.cores.servers(loops)...)
 	if err != nil {
 		return err
 	}
 	r.shape.Address = r.process.Address
+	if backend != "" {
+		if err := checkForwarded(r.shape.Address); err != nil {
+			return err
+		}
+	}
 	for _, request := range requests {
+		if request.socket > 0 {
+			return r.prepareSocket(request)
+		}
 		ready, answer, err := request.check(r.process.Address, l.root)
 		if err != nil {
 			return err

@@ -41,6 +41,11 @@ var (
 		command: func(config string) []string { return []string{"-D", "-f", config} },
 		version: []string{"-v"},
 	}
+	HAProxy = Kind{
+		Name: "haproxy", Debian: "haproxy", config: "haproxy.cfg",
+		command: func(config string) []string { return []string{"-f", config} },
+		version: []string{"-v"},
+	}
 	Ramjet = Kind{
 		Name: "accelerator", config: "ramjet.json",
 		command: func(config string) []string { return []string{"-config", config} },
@@ -55,7 +60,7 @@ const (
 	BrotliDebian = "libnginx-mod-http-brotli-static"
 )
 
-//go:embed nginx.conf h2o.conf lighttpd.conf ramjet.json
+//go:embed nginx.conf h2o.conf lighttpd.conf haproxy.cfg ramjet.json
 var configs embed.FS
 
 // Settings fill in a server's configuration.
@@ -65,7 +70,8 @@ type Settings struct {
 	Dir         string // for the server's own files
 	Loops       int    // workers, threads, loops: one for each core
 	Files       int    // how many there are below Root
-	Connections int    // at a time, at most
+	Connections int    // from clients at a time, at most
+	Backend     string // address of a server that gets what is below /cgi-bin/, or empty
 
 	Precompressed bool            // send .br and .gz siblings
 	Log           bool            // a combined access log, into Dir
@@ -120,8 +126,16 @@ func (k Kind) At(path string) (*Program, error) {
 	return p, nil
 }
 
+// Sockets is how many connections the server has at a time, at most.
+func (s Settings) Sockets() int {
+	if s.Backend != "" {
+		return 2 * s.Connections
+	}
+	return s.Connections
+}
+
 // OpenFiles is how many files the server must be able to have open.
-func (s Settings) OpenFiles() int { return s.Files + s.Connections + 100 }
+func (s Settings) OpenFiles() int { return s.Files + s.Sockets() + 100 }
 
 // Brotli is the path of nginx's module, or empty if it is not there.
 func (s Settings) Brotli() string {

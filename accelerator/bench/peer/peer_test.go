@@ -164,8 +164,13 @@ func TestConfigurations(t *testing.T) {
 	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []Kind{Nginx, H2O, Lighttpd} {
-		for _, s := range []Settings{{Loops: 1}, {Loops: 2, Precompressed: true, Log: true}} {
+	for _, kind := range []Kind{Nginx, H2O, Lighttpd, HAProxy} {
+		for _, s := range []Settings{
+			{Loops: 1, Backend: "127.0.0.1:9"}, {Loops: 2, Backend: "127.0.0.1:9", Precompressed: true, Log: true}, {Loops: 1},
+		} {
+			if kind.Name == HAProxy.Name && s.Backend == "" {
+				continue // It is nothing but a proxy.
+			}
 			s.Dir, s.Root, s.Port, s.Connections, s.Files = t.TempDir(), root, 80, 100, 10
 			if _, err := kind.write(s); err != nil {
 				t.Errorf("%s: %v", kind.Name, err)
