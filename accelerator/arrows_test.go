@@ -18,8 +18,8 @@ var arrows = map[string][]string{
 	"ramjet/accelerator": {
 		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config",
 		"ramjet/accelerator/connlimit", "ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop",
-		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/route",
-		"ramjet/accelerator/site",
+		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/resolver",
+		"ramjet/accelerator/route", "ramjet/accelerator/site",
 	},
 	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
 	"ramjet/accelerator/health":    {"ramjet/accelerator/backend"},

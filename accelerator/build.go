@@ -31,7 +31,7 @@ func contentOptions(c *config.Config) content.Options {
 }
 
 // newSite wires one configuration to the store that outlives it.
-func newSite(c *config.Config, store *content.Store, counters *site.Counters, records *poolRecords, log *slog.Logger) (*site.Site, *farm, error) {
+func newSite(c *config.Config, store *content.Store, known targets, counters *site.Counters, records *poolRecords, log *slog.Logger) (*site.Site, *farm, error) {
 	s := &site.Site{
 		Store: store, Server: c.Server, BodyBytes: c.Limits.BodyBytes, Counters: counters,
 		Rules: &content.Rules{
@@ -40,7 +40,7 @@ func newSite(c *config.Config, store *content.Store, counters *site.Counters, re
 			Dynamic: content.NewPatterns(c.Rules.Dynamic), UnknownType: c.Rules.UnknownType,
 		},
 	}
-	f, err := newFarm(c, records, s.ErrorPage, log)
+	f, err := newFarm(c, known, records, s.ErrorPage, log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,11 +46,11 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-root", dir + "/none"}, 2, []string{dir + "/none", "no such file"}},
 		{[]string{"-config", dir + "/none.json", "-check"}, 2, []string{"none.json", "no such file"}},
 		{[]string{"-config", broken, "-check"}, 2, []string{
-			broken + `:3:24: backends[0].url: scheme "htp" is not http, https or unix`,
+			broken + `:3:24: backends[0].url: scheme "htp" is not one of http, https, unix, http+srv, https+srv`,
 			broken + `:4:3: limit: unknown setting; did you mean "limits"?`,
 			broken + `:5:22: rules.query: expected text such as "forward", not the number 7`,
 		}},
-		{[]string{"-config", broken}, 2, []string{broken + `:3:24: backends[0].url: scheme "htp" is not http, https or unix`}},
+		{[]string{"-config", broken}, 2, []string{broken + `:3:24: backends[0].url: scheme "htp" is not one of http, https, unix, http+srv, https+srv`}},
 		{[]string{"-config", broken, "-explain", "/"}, 2, []string{broken + ":3:24: "}},
 		{[]string{"-config", unclosed, "-check"}, 2, []string{unclosed + `:1:1: this '{' is never closed`}},
 		{[]string{"-version"}, 0, []string{version}},

@@ -133,7 +133,7 @@ func TestSettingsNamed(t *testing.T) {
 	for _, s := range config.Settings() {
 		known[s.Name] = true
 	}
-	name := regexp.MustCompile("`((?:content|rules|forward|pools|routes|limits|eventloop|access_log)\\.[a-z_]+)`")
+	name := regexp.MustCompile("`((?:content|rules|forward|dns|pools|routes|limits|eventloop|access_log)\\.[a-z_]+)`")
 	for _, file := range []string{"README.md", "../README.md", "../appliance/README.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 
 	"ramjet/accelerator/admin"
 	"ramjet/accelerator/backend"
@@ -29,7 +31,7 @@ var (
 )
 
 // newPool makes the pool of the configured backends.
-func newPool(p *config.Pool) (*backend.Pool, error) {
+func newPool(p *config.Pool, known targets) (*backend.Pool, error) {
 	s := backend.Settings{
 		Balance:    balances[p.Forward.Balance],
 		Limits:     backend.Limits{InFlight: p.Forward.InFlight, Queue: p.Forward.Queue, QueueTime: p.Forward.QueueTime},
@@ -37,9 +39,7 @@ func newPool(p *config.Pool) (*backend.Pool, error) {
 		RetryShare: p.Forward.RetryShare,
 		Ejection:   backend.Ejection{Failures: p.Ejection.Failures, Time: p.Ejection.Time, Most: p.Ejection.Most},
 	}
-	for _, b := range p.Backends {
-		s.Servers = append(s.Servers, backend.Server{URL: b.URL, Weight: b.Weight})
-	}
+	s.Servers = serversOf(p.Backends, known)
 	return backend.NewPool(s)
 }
 
@@ -88,8 +88,8 @@ func backendTLS(p *config.Pool) (*tls.Config, error) {
 	return out, nil
 }
 
-func newProxy(c *config.Pool, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
-	pool, err := newPool(c)
+func newProxy(c *config.Pool, known targets, counters *proxy.Counters, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*proxy.Proxy, error) {
+	pool, err := newPool(c, known)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +142,9 @@ func (s *server) backendStates() admin.Backends {
 	return states
 }
 
-// setBackendStates changes it, for all that are named or for none. It holds until
-// the program ends, over reloads too.
+// setBackendStates changes it, for all that are named or for none. A name without
+// an address means all of its addresses of now. It holds until the program ends, over
+// reloads too, or until DNS does not know the address any more.
 func (s *server) setBackendStates(wanted admin.Backends) error {
 	type change struct {
 		*backend.Backend
@@ -156,24 +157,30 @@ func (s *server) setBackendStates(wanted admin.Backends) error {
 		if p == nil {
 			return fmt.Errorf("%q is not a pool", name)
 		}
-		byURL := map[string]*backend.Backend{}
+		byURL := map[string][]*backend.Backend{}
 		for _, b := range p.Pool.Backends() {
-			byURL[b.URL.String()] = b
+			byURL[b.URL.String()] = append(byURL[b.URL.String()], b)
+			if name := withoutAddress(b.URL); name != b.URL.String() {
+				byURL[name] = append(byURL[name], b)
+			}
 		}
-		for url, state := range states {
-			b := byURL[url]
-			if b == nil {
+		for _, url := range slices.Sorted(maps.Keys(states)) { // What is said of one address comes after what is said of all.
+			state := states[url]
+			if len(byURL[url]) == 0 {
 				return fmt.Errorf("%q is not a backend of the pool %s", url, name)
 			}
 			if state != ready && state != drain {
 				return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
 			}
-			if stateOf(b) != state {
+			for _, b := range byURL[url] {
 				changes = append(changes, change{b, name, state})
 			}
 		}
 	}
 	for _, c := range changes {
+		if stateOf(c.Backend) == c.state {
+			continue
+		}
 		c.Drain(c.state == drain)
 		s.log.Info("backend state", "pool", c.pool, "backend", c.URL.String(), "state", c.state)
 	}

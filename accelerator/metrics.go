@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -45,6 +47,10 @@ func (s *server) metrics() *prometheus.Registry {
 	counter("connections_crowded_total", "Connections closed at once because of limits.connections_per_address.", nil,
 		func() float64 { return float64(s.listener.Stats.Crowded.Load() + s.looped(eventloop.Crowded)) })
 	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })
+	for result, count := range map[string]*atomic.Uint64{"good": &s.names.Answered, "bad": &s.names.Failed} {
+		counter("name_lookups_total", "Questions for the addresses behind the names of backends, by result.", prometheus.Labels{"result": result},
+			func() float64 { return float64(count.Load()) })
+	}
 	registry.MustRegister(farmMetrics{s})
 	s.contentMetrics(gauge)
 	registry.MustRegister(newLoopMetrics(s))

@@ -8,6 +8,7 @@ import (
 
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
+	"ramjet/accelerator/resolver"
 	"ramjet/accelerator/site"
 )
 
@@ -19,7 +20,8 @@ func loadOnce(ctx context.Context, c *config.Config) (*site.Site, error) {
 	if err := store.Load(ctx); err != nil {
 		return nil, rootError(c.Content.Root, err)
 	}
-	s, _, err := newSite(c, store, nil, nil, quiet)
+	unknown := func(resolver.Name) []resolver.Target { return nil } // Nobody is asked.
+	s, _, err := newSite(c, store, unknown, nil, nil, quiet)
 	return s, err
 }
 

@@ -40,14 +40,14 @@ type farmRoute struct {
 
 // newFarm makes the pools and routes of a configuration. What is counted goes into
 // the records, if there are any.
-func newFarm(c *config.Config, records *poolRecords, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*farm, error) {
+func newFarm(c *config.Config, known targets, records *poolRecords, errorPage func(http.ResponseWriter, *http.Request, int, string), log *slog.Logger) (*farm, error) {
 	f := &farm{}
 	for _, settings := range c.AllPools() {
 		var counters *proxy.Counters
 		if records != nil {
 			counters = &records.of(settings.Name).counters
 		}
-		made, err := newProxy(&settings, counters, errorPage, poolLog(log, settings.Name))
+		made, err := newProxy(&settings, known, counters, errorPage, poolLog(log, settings.Name))
 		if err != nil {
 			return nil, err
 		}

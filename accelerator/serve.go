@@ -20,6 +20,7 @@ import (
 	"ramjet/accelerator/content"
 	"ramjet/accelerator/eventloop"
 	"ramjet/accelerator/http1"
+	"ramjet/accelerator/resolver"
 	"ramjet/accelerator/site"
 )
 
@@ -43,6 +44,7 @@ type server struct {
 	store    *content.Store
 	counters site.Counters
 	pools    poolRecords
+	names    resolver.Watcher
 	listener *http1.Listener
 	loops    *eventloop.Server // nil if they are disabled
 	started  time.Time
@@ -52,6 +54,7 @@ type server struct {
 	logged    *accesslog.Shared // the ring of the net/http server
 
 	reloading sync.Mutex           // held during a reload
+	farming   sync.Mutex           // held while the live pool changes, or is replaced
 	live      atomic.Pointer[live] // swapped whole by a reload
 	admin     *admin.Server        // nil without a socket
 }
@@ -120,6 +123,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 		s.log.Info(s.source.note)
 	}
 	s.pools.log = s.log
+	s.names.Log, s.names.Changed = s.log, s.resolved
 	s.store = content.NewStore(contentOptions(s.config), s.log)
 	s.store.Loaded = func(snapshot *content.Snapshot) {
 		level := slog.LevelInfo
@@ -145,7 +149,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{front, &s.pools}
+	tasks := []task{front, &s.pools, &s.names}
 	if s.config.Admin != "" {
 		s.admin = &admin.Server{
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
@@ -166,12 +170,24 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 // goLive puts a configuration to work and returns the one that it replaces, nil
 // the first time.
 func (s *server) goLive(c *config.Config) (*live, error) {
+	s.farming.Lock()
+	defer s.farming.Unlock()
+	now := s.live.Load()
+	if now == nil {
+		s.follow(c)
+	} else {
+		s.follow(c, now.config.AllPools()...) // Which may have to stay.
+	}
 	next := &live{config: c, file: s.source.name(), since: time.Now()}
 	var err error
-	if next.site, next.farm, err = newSite(c, s.store, &s.counters, &s.pools, s.log); err != nil {
+	if next.site, next.farm, err = newSite(c, s.store, s.names.Targets, &s.counters, &s.pools, s.log); err != nil {
+		if now != nil {
+			s.follow(now.config)
+		}
 		return nil, err
 	}
-	if now := s.live.Load(); now != nil {
+	s.follow(c)
+	if now != nil {
 		next.farm.inherit(now.farm)
 	}
 	s.pools.watch(next.farm)

@@ -21,6 +21,7 @@ type status struct {
 
 	Content  contentStatus   `json:"content"`
 	Backends []backendStatus `json:"backends"`
+	Names    []nameStatus    `json:"names"` // of backends
 	Loops    []loopStatus    `json:"loops"` // empty: they are disabled
 
 	AccessLog *logStatus `json:"access_log,omitempty"` // nil: off
@@ -78,7 +79,7 @@ func (s *server) status() any {
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
 			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Unread: snapshot.Unread, Skipped: snapshot.Skipped,
 		},
-		Backends: []backendStatus{}, Loops: []loopStatus{},
+		Backends: []backendStatus{}, Names: s.nameStates(), Loops: []loopStatus{},
 	}
 	if s.loops != nil {
 		for i := range s.loops.Loops {

@@ -45,8 +45,8 @@ func ParseBackend(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s is not a URL; write http://host:port", quote(s))
 	case u.Scheme == "unix":
 		return parseSocketURL(s)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("scheme %s is not http, https or unix", quote(u.Scheme))
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "http+srv" && u.Scheme != "https+srv":
+		return nil, fmt.Errorf("scheme %s is not one of http, https, unix, http+srv, https+srv", quote(u.Scheme))
 	case u.Opaque != "" || u.Hostname() == "":
 		return nil, fmt.Errorf("%s has no host; write %s://host:port", quote(s), u.Scheme)
 	case u.User != nil:
@@ -60,6 +60,14 @@ func ParseBackend(s string) (*url.URL, error) {
 	}
 	if err := checkHost(u.Hostname()); err != nil {
 		return nil, err
+	}
+	if service, is := strings.CutSuffix(u.Scheme, "+srv"); is {
+		switch _, err := netip.ParseAddr(u.Hostname()); {
+		case err == nil:
+			return nil, fmt.Errorf("%s is an address, not the name of a service; write %s", quote(u.Host), quote(service+"://"+u.Host))
+		case u.Host != u.Hostname():
+			return nil, errors.New("a service has the ports of its SRV records; remove the port")
+		}
 	}
 	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -85,9 +93,10 @@ func parseSocketURL(s string) (*url.URL, error) {
 	return &url.URL{Scheme: "unix", Path: filepath.Clean(path)}, nil
 }
 
-// serverOf returns scheme, host and port of a URL that ParseBackend returned, always with a port, or the path of its socket.
+// serverOf returns scheme, host and port of a URL that ParseBackend returned, always with a port; a socket or a service as
+// it is.
 func serverOf(u *url.URL) string {
-	if u.Scheme == "unix" {
+	if u.Scheme == "unix" || strings.HasSuffix(u.Scheme, "+srv") {
 		return u.String()
 	}
 	port, err := strconv.Atoi(u.Port())
@@ -120,6 +129,21 @@ func checkHost(host string) error {
 		return fmt.Errorf("%s is not a host name; write letters, digits, dots and hyphens", quote(host))
 	}
 	return nil
+}
+
+// parseDNSServer reads the address of a DNS server, and returns it with a port. A name would have to be resolved itself.
+func parseDNSServer(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 53).String(), nil
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil || a.Port() == 0 {
+		return "", fmt.Errorf("%s is not an IP address with or without a port, such as \"10.0.0.1\" or \"[::1]:5353\"", quote(s))
+	}
+	return a.String(), nil
 }
 
 // parseNetwork reads an address, or a network in CIDR notation (RFC 4632).

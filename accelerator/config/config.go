@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Pools []Pool
 	// "routes": []. Which requests go to which pool; the first that matches counts, and what matches none goes to the backends above.
 	Routes []Route
+	// "dns": how the names of backends are resolved.
+	DNS DNS
 	// "limits": what one client may use.
 	Limits Limits
 	// "eventloop": the fast path for simple requests.
@@ -117,12 +120,14 @@ type Rules struct {
 	UnknownType string
 }
 
-// Backend is one server of the farm.
+// Backend is one server of the farm, or those behind one name.
 type Backend struct {
 	// "url": http://host:port or https://host:port. The host is in lower case and there is no path, so URL.Host with
-	// the scheme's port says where to connect. Or unix:///path of a Unix socket, with HTTP.
+	// the scheme's port says where to connect. Or unix:///path of a Unix socket, with HTTP; or http+srv://service or
+	// https+srv://service, whose servers DNS knows (RFC 2782).
 	URL *url.URL
-	// "weight": 1 to 1000, 1 if it is not there. Its share of the requests against the others'.
+	// "weight": 1 to 1000, 1 if it is not there. Its share of the requests against the others'; that of each address
+	// of a name. Not for a service: its records have weights of their own.
 	Weight int
 }
 
@@ -183,6 +188,15 @@ type FieldChanges struct {
 
 // Field is a header field.
 type Field struct{ Name, Value string }
+
+// Service returns the scheme of the servers of a service, or false if the backend is none.
+func (b *Backend) Service() (scheme string, is bool) { return strings.CutSuffix(b.URL.Scheme, "+srv") }
+
+// Named reports whether the servers are what DNS says.
+func (b *Backend) Named() bool {
+	_, err := netip.ParseAddr(b.URL.Hostname())
+	return err != nil && b.URL.Scheme != "unix"
+}
 
 // Forward says how a request is passed on.
 type Forward struct {
@@ -270,6 +284,18 @@ type Ejection struct {
 	Time time.Duration
 	// "most": 50. Percent of the backends that may be left out at once, 0 to 100; never the only one.
 	Most int
+}
+
+// DNS says how the names of backends are resolved.
+type DNS struct {
+	// "server": "". Address of a DNS server, with a port if that is not 53; empty means those of /etc/resolv.conf.
+	Server string
+	// "min_ttl": "1s". An answer is good for no less than this, 100ms to 1h.
+	MinTTL time.Duration
+	// "max_ttl": "5m". An answer is good for no longer than this, 100ms to 24h.
+	MaxTTL time.Duration
+	// "addresses": "any". Which addresses of a name are taken: any, ipv4 or ipv6.
+	Addresses string
 }
 
 // Limits bound what a client may use. Times are at most 24h.

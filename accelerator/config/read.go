@@ -55,6 +55,7 @@ func (c *Config) readRoot(n node) {
 		"forward":  func(n node) { c.Forward.read(n, folder) },
 		"health":   c.Health.read,
 		"ejection": c.Ejection.read,
+		"dns":      c.DNS.read,
 		"pools":    func(n node) { pools = &n },
 		"routes":   func(n node) { routes = &n },
 		"limits":   c.Limits.read,
@@ -132,7 +133,11 @@ func readBackends(dst *[]Backend) func(node) {
 	first := make(map[string]string) // address -> path of the setting that named it
 	return list(dst, "["+exampleBackend+"]", func(n node, b *Backend) {
 		b.Weight = 1
-		n.object(exampleBackend, keys{"weight": number(&b.Weight, "2", 1, 1000), "url": func(n node) {
+		var weight *node
+		n.object(exampleBackend, keys{"weight": func(n node) {
+			weight = &n
+			number(&b.Weight, "2", 1, 1000)(n)
+		}, "url": func(n node) {
 			text(&b.URL, `"http://10.0.0.2:8000"`, ParseBackend)(n)
 			if b.URL == nil {
 				return
@@ -144,6 +149,12 @@ func readBackends(dst *[]Backend) func(node) {
 			}
 			first[address] = n.path
 		}}, "url")
+		if b.URL == nil || weight == nil {
+			return
+		}
+		if _, is := b.Service(); is {
+			weight.fail("the servers of %s have the weights of their SRV records; remove this one", b.URL)
+		}
 	})
 }
 
@@ -203,6 +214,18 @@ func (e *Ejection) read(n node) {
 		"time":     duration(&e.Time, `"10s"`, 100*time.Millisecond, time.Hour),
 		"most":     number(&e.Most, "50", 0, 100),
 	})
+}
+
+func (d *DNS) read(n node) {
+	n.object(`{"max_ttl": "30s"}`, keys{
+		"server":    text(&d.Server, `"10.0.0.1"`, parseDNSServer),
+		"min_ttl":   duration(&d.MinTTL, `"1s"`, 100*time.Millisecond, time.Hour),
+		"max_ttl":   duration(&d.MaxTTL, `"5m"`, 100*time.Millisecond, 24*time.Hour),
+		"addresses": words(&d.Addresses, "any", "ipv4", "ipv6"),
+	})
+	if d.MinTTL > d.MaxTTL && len(n.d.mistakes) == 0 {
+		n.fail("min_ttl %s is longer than max_ttl %s; make one shorter or the other longer", formatDuration(d.MinTTL), formatDuration(d.MaxTTL))
+	}
 }
 
 func (l *Limits) read(n node) {

@@ -79,6 +79,10 @@ func TestBadValues(t *testing.T) {
 		{"rules.unknown_type", `"html"`, `"html" is neither "forward" nor a media type`},
 		{"forward.connect_timeout", `"5m1s"`, `"5m1s" is out of range; it can be 10ms to 5m`},
 		{"forward.idle_timeout", `"0s"`, `"0s" is out of range; it can be 10ms to 24h`},
+		{"dns.server", `"ns.example.com"`, `"ns.example.com" is not an IP address with or without a port, such as "10.0.0.1" or "[::1]:5353"`},
+		{"dns.server", `"10.0.0.1:0"`, `"10.0.0.1:0" is not an IP address`},
+		{"dns.min_ttl", `"0s"`, `"0s" is out of range; it can be 100ms to 1h`},
+		{"dns.addresses", `"ip4"`, `"ip4" is not one of "any", "ipv4", "ipv6"`},
 		{"limits.head_bytes", `1023`, `"1023" is out of range; it can be 1KiB to 1MiB`},
 		{"limits.connections", `0`, `0 is out of range; it can be 1 to 1000000`},
 		{"limits.body_bytes", `"-1"`, `"-1" is not a size`},
@@ -135,6 +139,8 @@ func TestBadElements(t *testing.T) {
 		{`{"rules": {"dynamic": [""]}}`, `1:24: rules.dynamic[0]: an empty text is in every path; remove it`},
 		{`{"rules": {"dynamic": ["*.php"]}}`, `1:24: rules.dynamic[0]: "*.php" is a pattern over the whole path; begin it with /, such as "/**.php"`},
 		{`{"rules": {"dynamic": ["php", 3]}}`, `1:31: rules.dynamic[1]: expected text such as "cgi-bin", not the number 3`},
+		{`{"dns": {"min_ttl": "1h"}}`, `1:9: dns: min_ttl 1h is longer than max_ttl 5m; make one shorter or the other longer`},
+		{`{"backends": [{"weight": 2, "url": "http+srv://_web._tcp.a"}]}`, `1:26: backends[0].weight: the servers of http+srv://_web._tcp.a have the weights of their SRV records; remove this one`},
 		{`{"access_log": {"keep_bytes": "31MiB"}}`, `1:16: access_log: keep_bytes 31MiB is less than twice rotate_bytes 16MiB, so no file would be kept; make one larger or the other smaller`},
 		{`{"rules": {"perm_forbid": "0007"}}`, `1:11: rules: perm_required 0004 and perm_forbid 0007 both have 0004, so no file would be static`},
 	} {
@@ -149,7 +155,7 @@ func TestBadBackends(t *testing.T) {
 		{"", `"" has no scheme; write "http://"`},
 		{"10.0.0.2:8000", `"10.0.0.2:8000" has no scheme; write "http://10.0.0.2:8000"`},
 		{"//a", `"//a" has no scheme; write "http://a"`},
-		{"htp://a", `scheme "htp" is not http, https or unix`},
+		{"htp://a", `scheme "htp" is not one of http, https, unix, http+srv, https+srv`},
 		{"unix:/run/x.sock", `"unix:/run/x.sock" has no absolute path; write unix:///path/to.sock, with three slashes`},
 		{"unix://run/x.sock", `"unix://run/x.sock" has no absolute path; write unix:///path/to.sock, with three slashes`},
 		{"unix:///run/", `"/run/" is a folder; add the name of the socket`},
@@ -157,6 +163,10 @@ func TestBadBackends(t *testing.T) {
 		{"unix:///run/x?y", `"unix:///run/x?y" has one of the characters ? # % NUL; give the socket another path`},
 		{"unix:///run/%20", `"unix:///run/%20" has one of the characters ? # % NUL; give the socket another path`},
 		{"unix:///" + strings.Repeat("x", 107), `"/` + strings.Repeat("x", 59) + `…" is too long for a socket; the path can have 107 bytes`},
+		{"http+srv://", `"http+srv://" has no host; write http+srv://host:port`},
+		{"http+srv://a:80", `a service has the ports of its SRV records; remove the port`},
+		{"https+srv://10.0.0.1", `"10.0.0.1" is an address, not the name of a service; write "https://10.0.0.1"`},
+		{"http+srv://a/b", `path "/b" is not supported, requests are forwarded with their own path; remove it`},
 		{"http:/a", `"http:/a" has no host; write http://host:port`},
 		{"http://", `"http://" has no host; write http://host:port`},
 		{"http://:80", `"http://:80" has no host; write http://host:port`},
@@ -195,7 +205,7 @@ func TestEverySettingSet(t *testing.T) {
 		"dotfiles": [], "settle": "10s",
 	},
 	"rules": {"query": "ignore", "perm_required": "0", "perm_forbid": "7777", "dynamic": ["a", "/b/*"], "unknown_type": "text/html"},
-	"backends": [{"url": "https://Web_1.Example:8443/", "weight": 1000}, {"url": "http://[::1]"}],
+	"backends": [{"url": "https://Web_1.Example:8443/", "weight": 1000}, {"url": "http://[::1]"}, {"url": "https+srv://_web._tcp.example.com"}, {"url": "unix:///run/x"}],
 	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend", "balance": "hash", "hash_on": "header:X-User", "sticky_cookie": "b", "identity": "both", "tls": {"ca": "ca.pem", "name": "b.example", "certificate": "/c.pem", "key": "k.pem"}, "trusted": ["10.0.0.0/8", "192.0.2.1"], "in_flight": 1, "queue": 0, "queue_time": "10ms", "hold": "24h", "slow_start": "1h", "retries": 10, "retry_share": 100},
 	"limits": {
 		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "drain_time": "1h1m",
@@ -206,6 +216,7 @@ func TestEverySettingSet(t *testing.T) {
 		"interval": "100ms", "timeout": "10ms", "rise": 1, "fall": 100,
 	},
 	"ejection": {"failures": 0, "time": "1h", "most": 100},
+	"dns": {"server": "10.0.0.1", "min_ttl": "100ms", "max_ttl": "24h", "addresses": "ipv6"},
 	"access_log": {
 		"format": "json", "to": "log/access.log", "rotate_bytes": "256KiB", "rotate_age": "1m", "keep_bytes": "512KiB",
 	},
@@ -217,11 +228,12 @@ func TestEverySettingSet(t *testing.T) {
 			CacheControl: []CacheControl{{Match: "/a/*?", Value: "no-cache"}}, Dotfiles: []string{}, Settle: 10 * time.Second,
 		},
 		Rules:    Rules{IgnoreQuery: true, PermForbid: 0o7777, Dynamic: []string{"a", "/b/*"}, UnknownType: "text/html"},
-		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}, 1000}, {&url.URL{Scheme: "http", Host: "[::1]"}, 1}},
+		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}, 1000}, {&url.URL{Scheme: "http", Host: "[::1]"}, 1}, {&url.URL{Scheme: "https+srv", Host: "_web._tcp.example.com"}, 1}, {&url.URL{Scheme: "unix", Path: "/run/x"}, 1}},
 		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
 		Health: Health{Check: "http", Path: "/h?x", Host: "h.example", Status: []StatusRange{{200, 204}}, Body: "ok",
 			Interval: 100 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 1, Fall: 100},
 		Ejection: Ejection{Time: time.Hour, Most: 100}, Pools: []Pool{}, Routes: []Route{},
+		DNS: DNS{Server: "10.0.0.1:53", MinTTL: 100 * time.Millisecond, MaxTTL: 24 * time.Hour, Addresses: "ipv6"},
 		Limits: Limits{HeadBytes: 1024, HeadTime: time.Second, IdleTime: 2 * time.Second, StallTime: 3 * time.Second,
 			DrainTime: 61 * time.Minute, Connections: 1e6, BodyBytes: 64e6},
 		AccessLog: AccessLog{
@@ -245,7 +257,7 @@ func TestFlagValues(t *testing.T) {
 	if err := CheckListen("localhost:80"); err != nil {
 		t.Error(err)
 	}
-	if _, err := ParseBackend("htp://x"); err == nil || err.Error() != `scheme "htp" is not http, https or unix` {
+	if _, err := ParseBackend("htp://x"); err == nil || err.Error() != `scheme "htp" is not one of http, https, unix, http+srv, https+srv` {
 		t.Errorf("got %v", err)
 	}
 	if u, err := ParseBackend("unix:///run//farm.sock"); err != nil || u.Path != "/run/farm.sock" || u.String() != "unix:///run/farm.sock" {
