@@ -34,6 +34,7 @@ type exchange struct {
 
 	backend       *backend.Backend // that of the last attempt; nil before the first
 	connections   int              // how many the last attempt was given
+	connected     bool             // it has the one that it asked for last
 	conn          net.Conn         // the last of them
 	informational int              // answers 1xx so far
 	tunnel        bool             // the answer was 101
@@ -47,7 +48,7 @@ type exchange struct {
 
 // run passes the request to a backend, and the answer to the client.
 func (x *exchange) run(ctx context.Context) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: x.gotConn, Got1xxResponse: x.gotInformational})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: x.getConn, GotConn: x.gotConn, Got1xxResponse: x.gotInformational})
 	r := x.in.WithContext(ctx)
 	r.Header = received(x.in)
 	if x.body != nil {
@@ -149,7 +150,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		if err == nil || ctx.Err() != nil {
 			return res, err
 		}
-		seen := x.connections > 0
+		seen := x.connected
 		if seen && (repeats == x.proxy.Retries || !x.repeatable()) {
 			return nil, err
 		}
@@ -221,7 +222,7 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 	if x.backend != nil {
 		x.proxy.Pool.Release(x.backend)
 	}
-	x.backend, x.connections = b, 0
+	x.backend, x.connections, x.connected = b, 0, false
 	r := out.WithContext(out.Context())
 	r.URL = &url.URL{Scheme: b.Origin.Scheme, Host: b.Origin.Host}
 	host := r.Host
@@ -235,6 +236,10 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 	return x.proxy.transport(b).RoundTrip(r)
 }
 
+// getConn is told that the transport wants a connection. Those that it had before
+// died, and it would not want another if the backend could have seen the request.
+func (x *exchange) getConn(string) { x.connected = false }
+
 // gotConn is told of each connection that the transport uses for an attempt. A
 // second one means that the first, a kept-alive one, died before a byte of
 // answer and that the request is sent again. It is sent on a new connection,
@@ -243,6 +248,7 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 // nothing written, and the transport takes the next.
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	x.connections++
+	x.connected = true
 	x.conn = info.Conn
 	if x.connections == 2 {
 		x.proxy.Counters.add(Retried)

@@ -46,9 +46,9 @@ func (x *exchange) diagnose(err error) failure {
 		return failure{AllDrained, http.StatusServiceUnavailable, "the servers are being worked on; please try again later"}
 	case errors.Is(err, errUpgradeTo):
 		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
-	case x.connections == 0 && timeout:
+	case !x.connected && timeout:
 		return failure{ConnectTimeout, http.StatusGatewayTimeout, "no backend accepted a connection in time"}
-	case x.connections == 0:
+	case !x.connected:
 		return failure{NoConnection, http.StatusBadGateway, "no backend could be connected to"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return failure{BackendStalled, http.StatusGatewayTimeout, "the backend did not read the request in time"}

@@ -148,3 +148,41 @@ func BenchmarkForward(b *testing.B) {
 		})
 	}
 }
+
+// TestRetryMeetsNobody has a backend die with its last connection: what would be
+// sent again meets nobody, and is as good as not sent. Another backend gets it.
+func TestRetryMeetsNobody(t *testing.T) {
+	start := func(p *Proxy, others ...string) *front {
+		l := listen(t)
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			w := newWire(t, c)
+			w.head()
+			w.send(small)
+			w.head()
+			_ = l.Close()
+		}()
+		return startFront(t, p, append([]string{l.Addr().String()}, others...)...)
+	}
+	f := start(&Proxy{KeepAlive: patience, Retries: 1})
+	get(t, f.addr, "/")
+	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+		t.Errorf("%q", got)
+	}
+	f.counts(t, OK, NoConnection)
+	f = start(&Proxy{KeepAlive: patience}, rawBackend(t, func(w *wire) {
+		for w.head() != "" {
+			w.send(small)
+		}
+	}))
+	for range 3 { // In turn.
+		if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Errorf("%q", got)
+		}
+	}
+	f.counts(t, OK, OK, OK, FailedOver)
+}
