@@ -18,8 +18,8 @@ var arrows = map[string][]string{
 	"ramjet/accelerator": {
 		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config",
 		"ramjet/accelerator/connlimit", "ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop",
-		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/resolver",
-		"ramjet/accelerator/route", "ramjet/accelerator/site",
+		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/ratelimit",
+		"ramjet/accelerator/resolver", "ramjet/accelerator/route", "ramjet/accelerator/site",
 	},
 	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
 	"ramjet/accelerator/health":    {"ramjet/accelerator/backend"},
@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 // withoutHTTP are the packages that the event loop will share: no net/http.
 var withoutHTTP = []string{
 	"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/eventloop",
-	"ramjet/accelerator/route",
+	"ramjet/accelerator/ratelimit", "ramjet/accelerator/route",
 }
 
 func TestArrows(t *testing.T) {
