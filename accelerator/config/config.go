@@ -176,6 +176,28 @@ type Route struct {
 	RequestHeader FieldChanges
 	// "response_header": fields of the backend's answer that are changed.
 	ResponseHeader FieldChanges
+	// "per_client": how much one client may ask.
+	PerClient PerClient
+}
+
+// PerClient says how much one client may ask of a route. The zero value has no limit.
+type PerClient struct {
+	// "rate": requests in a time, such as "50/s"; more get 429. None is no limit.
+	Rate Rate
+	// "burst": how many of them may come at once, 1 to 100000; as many as the rate names if it is not there.
+	Burst int
+	// "in_flight": requests at a time, 1 to 100000; more get 429. 0, if it is not there, is no limit.
+	InFlight int
+	// "ipv4_prefix": how many bits of an IPv4 address make a client, 8 to 32; 32 if it is not there.
+	IPv4Prefix int
+	// "ipv6_prefix": how many bits of an IPv6 address make a client, 16 to 128; 64 if it is not there.
+	IPv6Prefix int
+}
+
+// Rate is a number of requests in a time.
+type Rate struct {
+	Requests int // 1 to 1000000; 0 is no rate
+	Per      time.Duration
 }
 
 // FieldChanges are header fields that are set, whatever they were, or removed. Names are in canonical form.

@@ -87,6 +87,12 @@ func checkBounds(t *testing.T, c *Config) {
 		if !known[r.Pool] || strings.HasSuffix(r.StripPrefix+r.ReplacePrefix, "/") {
 			t.Errorf("route %+v", r)
 		}
+		if l := r.PerClient; l != (PerClient{}) {
+			between("rate", int64(l.Rate.Requests), 0, 1e6)
+			between("burst", int64(l.Burst), min(1, int64(l.Rate.Requests)), 1e6)
+			between("in_flight", int64(l.InFlight), 0, 1e5)
+			between("bits of an address", int64(l.IPv4Prefix+l.IPv6Prefix), 8+16, 32+128)
+		}
 		for _, f := range append(r.RequestHeader.Set, r.ResponseHeader.Set...) {
 			if !httpguts.ValidHeaderFieldName(f.Name) || !httpguts.ValidHeaderFieldValue(f.Value) || f.Name == "Content-Length" {
 				t.Errorf("route that sets %q", f)

@@ -115,7 +115,7 @@ func TestFieldsMatchReference(t *testing.T) {
 	if seen != len(defaults) {
 		t.Errorf("%d fields, %d settings in the reference file", seen, len(defaults))
 	}
-	for _, element := range []string{"Backend", "CacheControl", "Pool", "Route", "FieldChanges"} {
+	for _, element := range []string{"Backend", "CacheControl", "Pool", "Route", "FieldChanges", "PerClient"} {
 		for _, f := range types[element].Fields.List {
 			name, _, _ := strings.Cut(f.Doc.Text(), ":")
 			if strings.HasPrefix(name, `"`) && !regexp.MustCompile(`[{,] ?`+name+`: ["\d{[]`).Match(Reference) {

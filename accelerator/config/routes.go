@@ -55,6 +55,7 @@ func (r *Route) read(n node, pools []string) {
 		"replace_prefix":  text(&r.ReplacePrefix, `"/v2"`, parsePrefix),
 		"request_header":  func(n node) { r.RequestHeader.read(n, false) },
 		"response_header": func(n node) { r.ResponseHeader.read(n, true) },
+		"per_client":      r.PerClient.read,
 	})
 	if err := checkPool(r.Pool, pools); err != nil && !named {
 		n.fail("the pool is missing: %v", err)

@@ -38,7 +38,15 @@ func TestRouteMistakes(t *testing.T) {
 		{`{"response_header": {"set": {"X-A": "a", "x-a": "b"}}}`, `2:42: routes[0].response_header.set["x-a"]: "X-A" is there twice; keep one`},
 		{`{"response_header": {"set": {"X-A": "a"}, "remove": ["X-A"]}}`, `2:21: routes[0].response_header: "X-A" is set and removed; setting it replaces what was there, so it need not be removed`},
 		{`{"response_header": {"remove": ["X A"]}}`, `2:33: routes[0].response_header.remove[0]: "X A" is not the name of a header field, such as "X-Zone"`},
-		{`{"weight": 1}`, `2:2: routes[0].weight: unknown setting; known here: host, methods, path, pool, replace_prefix, request_header, response_header, strip_prefix`},
+		{`{"per_client": {}}`, `2:16: routes[0].per_client: nothing is limited; write {"rate": "50/s"}`},
+		{`{"per_client": {"burst": 5, "in_flight": 1}}`, `2:16: routes[0].per_client: a burst needs a rate; write {"rate": "50/s"}`},
+		{`{"per_client": {"rate": "50"}}`, `2:25: routes[0].per_client.rate: "50" is not a rate; write a number and /s, /m or /h, such as "50/s"`},
+		{`{"per_client": {"rate": 50}}`, `2:25: routes[0].per_client.rate: expected text such as "50/s", not the number 50`},
+		{`{"per_client": {"rate": "0/s"}}`, `2:25: routes[0].per_client.rate: "0/s" is out of range; it can be 1 to 1000000 in a time`},
+		{`{"per_client": {"rate": "50/d"}}`, `2:25: routes[0].per_client.rate: "50/d" is not a rate; write a number and /s, /m or /h, such as "50/s"`},
+		{`{"per_client": {"in_flight": 0}}`, `2:30: routes[0].per_client.in_flight: 0 is out of range; it can be 1 to 100000`},
+		{`{"per_client": {"rate": "5/m", "ipv6_prefix": 129}}`, `2:47: routes[0].per_client.ipv6_prefix: 129 is out of range; it can be 16 to 128`},
+		{`{"weight": 1}`, `2:2: routes[0].weight: unknown setting; known here: host, methods, path, per_client, pool, replace_prefix, request_header, response_header, strip_prefix`},
 		{`"/api"`, `2:1: routes[0]: expected an object such as {"path": "/api/", "pool": "api"}, not the text "/api"`},
 	} {
 		// Routes may stand before what they name.
@@ -114,7 +122,8 @@ func TestPoolsAndRoutes(t *testing.T) {
 			"host": "*.Example.com", "path": "/api/", "methods": ["GET", "POST"], "pool": "api", "strip_prefix": "/api/", "replace_prefix": "/",
 			"request_header": {"set": {"x-b": "2", "X-A": "1"}, "remove": ["cookie"]}, "response_header": {"remove": ["server"]},
 		},
-		{"path": "/*.php"},
+		{"path": "/*.php", "per_client": {"rate": "100/m"}},
+		{"path": "/login", "per_client": {"rate": "1/h", "burst": 3, "in_flight": 4, "ipv4_prefix": 24, "ipv6_prefix": 48}},
 	],
 	"pools": {
 		"web-2": {"backends": [{"url": "http://b"}], "forward": {"sticky_cookie": "mine", "retries": 0}},
@@ -146,7 +155,10 @@ func TestPoolsAndRoutes(t *testing.T) {
 		Host: "*.example.com", Path: "/api/", Methods: []string{"GET", "POST"}, Pool: "api", StripPrefix: "/api",
 		RequestHeader:  FieldChanges{Set: []Field{{"X-B", "2"}, {"X-A", "1"}}, Remove: []string{"Cookie"}},
 		ResponseHeader: FieldChanges{Remove: []string{"Server"}},
-	}, {Path: "/*.php", Pool: DefaultPool}}
+	},
+		{Path: "/*.php", Pool: DefaultPool, PerClient: PerClient{Rate: Rate{100, time.Minute}, Burst: 100, IPv4Prefix: 32, IPv6Prefix: 64}},
+		{Path: "/login", Pool: DefaultPool, PerClient: PerClient{Rate: Rate{1, time.Hour}, Burst: 3, InFlight: 4, IPv4Prefix: 24, IPv6Prefix: 48}},
+	}
 	if diff := cmp.Diff(want, got.Routes); diff != "" {
 		t.Error(diff)
 	}
