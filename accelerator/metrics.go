@@ -51,6 +51,8 @@ func (s *server) metrics() *prometheus.Registry {
 		counter("name_lookups_total", "Questions for the addresses behind the names of backends, by result.", prometheus.Labels{"result": result},
 			func() float64 { return float64(count.Load()) })
 	}
+	counter("clients_evicted_total", "Clients whose count for per_client was given up before its time, for want of room.", nil,
+		func() float64 { return float64(s.pools.evicted()) })
 	registry.MustRegister(farmMetrics{s})
 	s.contentMetrics(gauge)
 	registry.MustRegister(newLoopMetrics(s))

@@ -7,6 +7,7 @@ import (
 
 	"ramjet/accelerator/health"
 	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/ratelimit"
 )
 
 // poolRecord is what is kept of a pool over reloads: what was counted of it, and
@@ -16,12 +17,14 @@ type poolRecord struct {
 	checker  health.Checker
 }
 
-// poolRecords has them by the pools' names. It is the task that has the checks run.
+// poolRecords has them by the pools' names, and with them what the clients have
+// asked. It is the task that has the checks run.
 type poolRecords struct {
 	log *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	byName  map[string]*poolRecord
+	clients *ratelimit.Table      // of all routes with a limit; nil until there is one
 	begin   func(*health.Checker) // nil while the task does not run
 	ongoing sync.WaitGroup
 }
@@ -43,6 +46,26 @@ func (r *poolRecords) of(name string) *poolRecord {
 		r.begin(&p.checker)
 	}
 	return p
+}
+
+// limits returns the table of the clients, which is made when it is first needed.
+func (r *poolRecords) limits() *ratelimit.Table {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.clients == nil {
+		r.clients = ratelimit.NewTable()
+	}
+	return r.clients
+}
+
+// evicted is how many clients the table had no room for.
+func (r *poolRecords) evicted() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.clients == nil {
+		return 0
+	}
+	return r.clients.Evicted.Load()
 }
 
 // watch has the backends of a farm asked, and no others.

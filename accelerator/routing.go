@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/health"
 	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/ratelimit"
 	"ramjet/accelerator/route"
 )
 
@@ -34,8 +37,23 @@ type pool struct {
 // farmRoute is where a route leads.
 type farmRoute struct {
 	proxy.Changed
-	pool *pool
-	text string // what it asks for, in words
+	pool    *pool
+	text    string           // what it asks for, in words
+	limit   *ratelimit.Limit // of each client; nil for none
+	clients *ratelimit.Table
+}
+
+// ServeHTTP forwards a request, if its client may ask for it.
+func (r *farmRoute) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if r.limit != nil {
+		ticket, wait, verdict := r.clients.Take(r.limit, r.ClientOf(request))
+		if verdict != ratelimit.Allowed {
+			r.TooMany(w, request, wait)
+			return
+		}
+		defer ticket.Release()
+	}
+	r.Changed.ServeHTTP(w, request)
 }
 
 // newFarm makes the pools and routes of a configuration. What is counted goes into
@@ -64,7 +82,11 @@ func newFarm(c *config.Config, known targets, records *poolRecords, errorPage fu
 			return nil, fmt.Errorf("routes[%d]: no pool %q", i, r.Pool) // A bug: the configuration was checked.
 		}
 		rows = append(rows, route.Route{Host: r.Host, Path: r.Path, Methods: r.Methods})
-		f.routes = append(f.routes, farmRoute{Changed: proxy.Changed{Proxy: p.Proxy, Changes: changesOf(r)}, pool: p, text: routeText(r)})
+		row := farmRoute{Changed: proxy.Changed{Proxy: p.Proxy, Changes: changesOf(r)}, pool: p, text: routeText(r), limit: limitOf(r)}
+		if row.limit != nil && records != nil {
+			row.clients = records.limits()
+		}
+		f.routes = append(f.routes, row)
 	}
 	f.table = route.New(rows)
 	return f, nil
@@ -77,6 +99,31 @@ func changesOf(r *config.Route) proxy.Changes {
 		c.Target = w.Apply
 	}
 	return c
+}
+
+// limitOf is what one client may ask of a route; nil is any amount. Its name stays
+// the same over reloads, as long as what it is about does.
+func limitOf(r *config.Route) *ratelimit.Limit {
+	l := &r.PerClient
+	if *l == (config.PerClient{}) {
+		return nil
+	}
+	return &ratelimit.Limit{
+		Requests: l.Rate.Requests, Per: l.Rate.Per, Burst: l.Burst, InFlight: l.InFlight, IPv4Prefix: l.IPv4Prefix, IPv6Prefix: l.IPv6Prefix,
+		Name: xxhash.Sum64String(fmt.Sprintf("%q %q %q %v", r.Host, r.Path, r.Methods, *l)),
+	}
+}
+
+// limitText says it in words.
+func limitText(l *ratelimit.Limit) string {
+	var parts []string
+	if l.Requests > 0 {
+		parts = append(parts, fmt.Sprintf("%d requests in %s, %d of them at once", l.Requests, strings.TrimSuffix(strings.TrimSuffix(l.Per.String(), "0s"), "0m"), l.Burst))
+	}
+	if l.InFlight > 0 {
+		parts = append(parts, fmt.Sprintf("%d at work at a time", l.InFlight))
+	}
+	return fmt.Sprintf("%s; a client is an IPv4 /%d or an IPv6 /%d", strings.Join(parts, ", "), l.IPv4Prefix, l.IPv6Prefix)
 }
 
 func fieldChanges(from *config.FieldChanges) proxy.FieldChanges {
@@ -171,6 +218,9 @@ func (f *farm) Explain(r *http.Request) string {
 	switch {
 	case taken >= 0:
 		row := &f.routes[taken]
+		if row.limit != nil {
+			fmt.Fprintf(&b, "limit    each client: %s\n", limitText(row.limit))
+		}
 		b.WriteString(row.pool.explain() + row.Explain(r))
 	case f.fallback == nil:
 		b.WriteString("pool     none: no route matches, and there are no top-level backends\n")

@@ -179,3 +179,92 @@ forwarded: `
 		t.Errorf("without a default pool:\n%s", stdout)
 	}
 }
+
+// How much a client may ask is counted for each client, wherever it is seen to come
+// from, and over reloads.
+func TestPerClient(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	arrived, leave := make(chan bool), make(chan bool)
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- true
+		<-leave
+	}))
+	defer slow.Close()
+	front := start(t, "-config", write(t, dir, "front.json", `{
+		"admin": "front.sock", "backends": [{"url": "`+named(t, "web")+`"}], "forward": {"trusted": ["127.0.0.9"]},
+		"pools": {"slow": {"backends": [{"url": "`+slow.URL+`"}], "health": {"check": "off"}}},
+		"routes": [
+			{"path": "/slow", "pool": "slow", "per_client": {"in_flight": 1}},
+			{"path": "/rate", "per_client": {"rate": "3/h", "ipv4_prefix": 24}},
+		],
+	}`))
+	get := func(client int, path, forwardedFor string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+front.listen+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if forwardedFor != "" {
+			r.Header.Set("X-Forwarded-For", forwardedFor)
+		}
+		answer, err := visitor(client).Do(r)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		answer.Body.Close()
+		if (answer.StatusCode == http.StatusTooManyRequests) != (answer.Header.Get("Retry-After") != "") {
+			t.Errorf("%s: %v", path, answer)
+		}
+		return answer.StatusCode
+	}
+	want := func(want, client int, path, forwardedFor string) {
+		t.Helper()
+		if got := get(client, path, forwardedFor); got != want {
+			t.Errorf("client %d, for %q, asked for %s: %d, want %d", client, forwardedFor, path, got, want)
+		}
+	}
+
+	ended := make(chan int)
+	go func() { ended <- get(1, "/slow", "") }()
+	<-arrived
+	want(429, 1, "/slow", "")
+	go func() { ended <- get(2, "/slow", "") }()
+	<-arrived
+	close(leave)
+	for range 2 {
+		if status := <-ended; status != 200 {
+			t.Errorf("status %d", status)
+		}
+	}
+	go func() { <-arrived }()
+	want(200, 1, "/slow", "")
+
+	want(200, 1, "/rate", "")
+	want(200, 2, "/rate", "")               // Of the same /24.
+	want(200, 3, "/rate/x", "198.51.100.7") // Which anybody can say.
+	want(429, 4, "/rate", "")
+	want(200, 300, "/rate", "")           // 127.0.1.44, another.
+	want(200, 9, "/rate", "198.51.100.1") // A proxy that is trusted: its clients count.
+	want(200, 9, "/rate", "198.51.100.2")
+	want(200, 9, "/rate", "8.8.8.8, 198.51.100.3")
+	want(429, 9, "/rate", "7.7.7.7, 198.51.100.4")
+	want(200, 9, "/rate", "203.0.113.1")
+	want(200, 4, "/other", "")
+	ask := adminClient(t, filepath.Join(dir, "front.sock"))
+	if code, text := ask("POST", "/reload"); code != http.StatusOK {
+		t.Fatalf("%d: %s", code, text)
+	}
+	want(429, 4, "/rate", "")
+	_, text := ask("GET", "/metrics")
+	for _, line := range []string{`ramjet_forward_events_total{event="limited",pool="default"} 3`, `ramjet_forward_events_total{event="limited",pool="slow"} 1`, `ramjet_clients_evicted_total 0`} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no line %s in\n%s", line, text)
+		}
+	}
+	_, text = ask("GET", "/explain?url=/rate")
+	if line := "\n  limit    each client: 3 requests in 1h, 3 of them at once; a client is an IPv4 /24 or an IPv6 /64\n"; !strings.Contains(text, line) {
+		t.Errorf("no %q in\n%s", line, text)
+	}
+}

@@ -11,6 +11,7 @@ type Event int
 const (
 	OK Event = iota
 	Refused
+	Limited
 	NoConnection
 	ConnectTimeout
 	FirstByteTimeout
@@ -36,6 +37,7 @@ const (
 var events = [NumEvents]struct{ name, help string }{
 	OK:               {"ok", "The whole answer was passed on; for an upgrade: the tunnel was closed."},
 	Refused:          {"refused", "Not forwarded: malformed target, CONNECT, or a forwarding loop."},
+	Limited:          {"limited", "Not forwarded: the client asked more than its route allows; answered 429."},
 	NoConnection:     {"no_connection", "No backend could be connected to; answered 502."},
 	ConnectTimeout:   {"connect_timeout", "No backend accepted a connection in time; answered 504."},
 	FirstByteTimeout: {"first_byte_timeout", "The backend sent no head of an answer in time; answered 504."},

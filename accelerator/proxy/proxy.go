@@ -11,7 +11,8 @@
 //	transport.go   the connections of each backend      failure.go   error -> status and event
 //	dial.go        a connection to a backend            changes.go   what a route wants to be different
 //	affinity.go    requests that belong together        explain.go   what would be sent, in words
-//	identity.go    who asks, for the backend            counters.go  the events, one table
+//	identity.go    who asks, for the backend            limited.go   more than one client may
+//	counters.go    the events, one table
 //
 // # What is altered
 //
