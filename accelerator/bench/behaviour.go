@@ -23,7 +23,11 @@ func rememberMemory(_ context.Context, _ *lab, servers []*running) error {
 		return fmt.Errorf("getrlimit: %w", err)
 	}
 	for _, r := range servers {
-		if need := uint64(r.shape.Connections + 2000); limit.Max < need {
+		need := uint64(r.shape.Connections + 2000)
+		if r.shape.Backend != nil {
+			need *= 2 // Each has another end.
+		}
+		if limit.Max < need {
 			return fmt.Errorf("%d connections need a limit of open files of %d, but it is %d; see ulimit -Hn", r.shape.Connections, need, limit.Max)
 		}
 		var err error
