@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"ramjet/accelerator": {
 		"ramjet/accelerator/accesslog", "ramjet/accelerator/admin", "ramjet/accelerator/backend", "ramjet/accelerator/config",
 		"ramjet/accelerator/connlimit", "ramjet/accelerator/content", "ramjet/accelerator/demo", "ramjet/accelerator/eventloop",
-		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/ratelimit",
+		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/proxyproto", "ramjet/accelerator/ratelimit",
 		"ramjet/accelerator/resolver", "ramjet/accelerator/route", "ramjet/accelerator/site",
 	},
 	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"ramjet/accelerator/http1":     {"ramjet/accelerator/connlimit"},
 	"ramjet/accelerator/route":     {"ramjet/accelerator/content"},
 	"ramjet/accelerator/site":      {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
-	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend"},
+	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 

@@ -15,6 +15,7 @@ import (
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/health"
 	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/proxyproto"
 )
 
 // The words of the configuration and what they mean.
@@ -26,6 +27,7 @@ var (
 	hashOn = map[string]proxy.HashOn{
 		"address": proxy.HashAddress, "path": proxy.HashPath, "header": proxy.HashHeader, "cookie": proxy.HashCookie,
 	}
+	greetings  = map[string]proxy.Greeting{"off": proxy.NoGreeting, "v1": proxy.ProxyProtocol1, "v2": proxy.ProxyProtocol2}
 	identities = map[string]proxy.Identity{"x_forwarded": proxy.XForwarded, "forwarded": proxy.Forwarded, "both": proxy.Both}
 	checks     = map[string]health.Kind{"tcp": health.TCP, "http": health.HTTP, "off": health.Off}
 )
@@ -44,10 +46,12 @@ func newPool(p *config.Pool, known targets) (*backend.Pool, error) {
 }
 
 // healthCheck is what the backends are asked.
-func healthCheck(h *config.Health, secure *tls.Config) health.Check {
+func healthCheck(p *config.Pool, secure *tls.Config) health.Check {
+	h := &p.Health
 	check := health.Check{
 		TLS:  secure.Clone(),
 		Kind: checks[h.Check], Path: h.Path, Host: h.Host, Body: h.Body,
+		Greeting: greetings[p.Forward.ProxyProtocol].Append(nil, proxyproto.Header{}),
 		Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 	}
 	for _, r := range h.Status {
@@ -110,6 +114,7 @@ func newProxy(c *config.Pool, known targets, counters *proxy.Counters, errorPage
 		StickyCookie:     c.Forward.StickyCookie,
 		Identity:         identities[c.Forward.Identity],
 		Trusted:          c.Forward.Trusted,
+		Greeting:         greetings[c.Forward.ProxyProtocol],
 		RewriteHost:      !c.Forward.PreserveHost,
 		ErrorPage:        errorPage,
 		Counters:         counters,
@@ -146,11 +151,11 @@ func (s *server) backendStates() admin.Backends {
 // an address means all of its addresses of now. It holds until the program ends, over
 // reloads too, or until DNS does not know the address any more.
 func (s *server) setBackendStates(wanted admin.Backends) error {
-	type change struct {
+	type place struct {
 		*backend.Backend
-		pool, state string
+		pool string
 	}
-	var changes []change
+	changes := map[place]string{}
 	farm := s.live.Load().farm
 	for name, states := range wanted {
 		p := farm.pool(name)
@@ -173,16 +178,17 @@ func (s *server) setBackendStates(wanted admin.Backends) error {
 				return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
 			}
 			for _, b := range byURL[url] {
-				changes = append(changes, change{b, name, state})
+				changes[place{b, name}] = state
 			}
 		}
 	}
-	for _, c := range changes {
-		if stateOf(c.Backend) == c.state {
-			continue
+	for _, state := range []string{ready, drain} { // In this order: there is always somebody.
+		for b, wants := range changes {
+			if wants == state && stateOf(b.Backend) != state {
+				b.Drain(state == drain)
+				s.log.Info("backend state", "pool", b.pool, "backend", b.URL.String(), "state", state)
+			}
 		}
-		c.Drain(c.state == drain)
-		s.log.Info("backend state", "pool", c.pool, "backend", c.URL.String(), "state", c.state)
 	}
 	return nil
 }

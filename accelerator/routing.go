@@ -70,7 +70,7 @@ func newFarm(c *config.Config, known targets, records *poolRecords, errorPage fu
 			return nil, err
 		}
 		f.pools = append(f.pools, &pool{
-			Proxy: made, Name: settings.Name, balance: balanceText(&settings.Forward), check: healthCheck(&settings.Health, made.TLS),
+			Proxy: made, Name: settings.Name, balance: balanceText(&settings.Forward), check: healthCheck(&settings, made.TLS),
 		})
 	}
 	f.fallback = f.pool(config.DefaultPool)

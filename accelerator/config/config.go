@@ -232,6 +232,9 @@ type Forward struct {
 	PreserveHost bool
 	// "identity": "x_forwarded". By which fields the backend learns of the client: x_forwarded, forwarded or both.
 	Identity string
+	// "proxy_protocol": "off". The header of the PROXY protocol that each connection to a backend begins with: off, v1 or v2.
+	// With one a connection is for one request.
+	ProxyProtocol string
 	// "tls": how https backends are spoken to.
 	TLS TLS
 	// "trusted": []. Networks of proxies in front whose fields of that kind are believed.

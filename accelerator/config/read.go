@@ -167,6 +167,7 @@ func (f *Forward) read(n node, folder string) {
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
 		"identity":           words(&f.Identity, "x_forwarded", "forwarded", "both"),
+		"proxy_protocol":     words(&f.ProxyProtocol, "off", "v1", "v2"),
 		"tls":                func(n node) { f.TLS.read(n, folder) },
 		"trusted":            list(&f.Trusted, `["10.0.0.0/8"]`, func(n node, p *netip.Prefix) { text(p, `"10.0.0.0/8"`, parseNetwork)(n) }),
 		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin", "hash"),

@@ -28,7 +28,7 @@ func TestDefault(t *testing.T) {
 		Backends: []Backend{},
 		Forward: Forward{
 			ConnectTimeout: 3 * time.Second, FirstByteTimeout: time.Minute, IdleTimeout: time.Minute, PreserveHost: true, Balance: "two_choices",
-			HashOn: HashOn{Kind: "address"}, Identity: "x_forwarded", Trusted: []netip.Prefix{},
+			HashOn: HashOn{Kind: "address"}, Identity: "x_forwarded", ProxyProtocol: "off", Trusted: []netip.Prefix{},
 			Retries: 2, RetryShare: 20, Queue: 1000, QueueTime: 10 * time.Second,
 		},
 		Health:   Health{Check: "tcp", Path: "/", Status: []StatusRange{{200, 399}}, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},

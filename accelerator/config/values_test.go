@@ -206,7 +206,7 @@ func TestEverySettingSet(t *testing.T) {
 	},
 	"rules": {"query": "ignore", "perm_required": "0", "perm_forbid": "7777", "dynamic": ["a", "/b/*"], "unknown_type": "text/html"},
 	"backends": [{"url": "https://Web_1.Example:8443/", "weight": 1000}, {"url": "http://[::1]"}, {"url": "https+srv://_web._tcp.example.com"}, {"url": "unix:///run/x"}],
-	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend", "balance": "hash", "hash_on": "header:X-User", "sticky_cookie": "b", "identity": "both", "tls": {"ca": "ca.pem", "name": "b.example", "certificate": "/c.pem", "key": "k.pem"}, "trusted": ["10.0.0.0/8", "192.0.2.1"], "in_flight": 1, "queue": 0, "queue_time": "10ms", "hold": "24h", "slow_start": "1h", "retries": 10, "retry_share": 100},
+	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend", "balance": "hash", "hash_on": "header:X-User", "sticky_cookie": "b", "identity": "both", "proxy_protocol": "v1", "tls": {"ca": "ca.pem", "name": "b.example", "certificate": "/c.pem", "key": "k.pem"}, "trusted": ["10.0.0.0/8", "192.0.2.1"], "in_flight": 1, "queue": 0, "queue_time": "10ms", "hold": "24h", "slow_start": "1h", "retries": 10, "retry_share": 100},
 	"limits": {
 		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "drain_time": "1h1m",
 		"connections": 1000000, "body_bytes": "64MB",
@@ -229,7 +229,7 @@ func TestEverySettingSet(t *testing.T) {
 		},
 		Rules:    Rules{IgnoreQuery: true, PermForbid: 0o7777, Dynamic: []string{"a", "/b/*"}, UnknownType: "text/html"},
 		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}, 1000}, {&url.URL{Scheme: "http", Host: "[::1]"}, 1}, {&url.URL{Scheme: "https+srv", Host: "_web._tcp.example.com"}, 1}, {&url.URL{Scheme: "unix", Path: "/run/x"}, 1}},
-		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
+		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", ProxyProtocol: "v1", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
 		Health: Health{Check: "http", Path: "/h?x", Host: "h.example", Status: []StatusRange{{200, 204}}, Body: "ok",
 			Interval: 100 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 1, Fall: 100},
 		Ejection: Ejection{Time: time.Hour, Most: 100}, Pools: []Pool{}, Routes: []Route{},

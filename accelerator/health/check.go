@@ -35,6 +35,10 @@ type Check struct {
 	Body   string      // of HTTP: what the first 64 KiB of a good answer contain
 	TLS    *tls.Config // of HTTP, for https backends; nil verifies against the system's roots
 
+	// Greeting is sent first on each connection, as a header of the PROXY protocol that
+	// says that nobody is behind it.
+	Greeting []byte
+
 	Interval time.Duration // from one answer to the next question, give or take a tenth
 	Timeout  time.Duration // for connection, question and answer together
 	Rise     int           // good answers in a row that make a backend well; the very first one does
@@ -52,7 +56,7 @@ const maxBody = 64 << 10
 func (c *Check) client(b *backend.Backend) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx, b) },
+			DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx, b) },
 			TLSClientConfig:        c.TLS,
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -78,16 +82,24 @@ func (c *Check) ask(ctx context.Context, b *backend.Backend) error {
 	return err
 }
 
-func connect(ctx context.Context, b *backend.Backend) (net.Conn, error) {
+func (c *Check) connect(ctx context.Context, b *backend.Backend) (net.Conn, error) {
 	network, address, err := b.Endpoint()
 	if err != nil {
 		return nil, err
 	}
-	return new(net.Dialer).DialContext(ctx, network, address)
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil || len(c.Greeting) == 0 {
+		return conn, err
+	}
+	if _, err := conn.Write(c.Greeting); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (c *Check) open(ctx context.Context, b *backend.Backend) error {
-	conn, err := connect(ctx, b)
+	conn, err := c.connect(ctx, b)
 	if err != nil {
 		return err
 	}

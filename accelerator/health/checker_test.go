@@ -297,3 +297,42 @@ func TestFollowKeepsCount(t *testing.T) {
 		}
 	}
 }
+
+// A backend that wants a greeting on each connection gets it from the checks, too.
+func TestGreeting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heard := make(chan string, 2)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 4096)
+			n, _ := io.ReadAtLeast(c, buf, len("PROXY UNKNOWN\r\nGET"))
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			c.Close()
+			heard <- string(buf[:n])
+		}
+	}()
+	b := pool(t, "http://"+l.Addr().String())[0]
+	check := httpCheck()
+	check.Greeting = []byte("PROXY UNKNOWN\r\n")
+	if err := check.ask(t.Context(), b); err != nil {
+		t.Error(err)
+	}
+	if got := <-heard; !strings.HasPrefix(got, "PROXY UNKNOWN\r\nGET /health?deep=1 HTTP/1.1\r\n") {
+		t.Errorf("%q", got)
+	}
+	check.Kind = TCP
+	if err := check.ask(t.Context(), b); err != nil {
+		t.Error(err)
+	}
+	if got := <-heard; got != "PROXY UNKNOWN\r\n" {
+		t.Errorf("%q", got)
+	}
+}

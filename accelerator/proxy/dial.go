@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ramjet/accelerator/backend"
+	"ramjet/accelerator/proxyproto"
 )
 
 // dialer makes connections to a backend.
@@ -16,6 +17,8 @@ type dialer struct {
 	connect time.Duration // 0 is the system's limit
 	idle    time.Duration
 	buffers *buffers
+
+	greeting Greeting
 }
 
 // dial is a http.Transport's DialContext. The address is known better here.
@@ -27,6 +30,13 @@ func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c, err := (&net.Dialer{Timeout: d.connect}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if d.greeting != NoGreeting {
+		h, _ := ctx.Value(greetingKey{}).(proxyproto.Header)
+		if _, err := c.Write(d.greeting.Append(nil, h)); err != nil { // It fits into the buffer of a new socket.
+			_ = c.Close()
+			return nil, err
+		}
 	}
 	stream, ok := c.(streamConn)
 	if !ok || d.idle == 0 {

@@ -223,7 +223,7 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 		x.proxy.Pool.Release(x.backend)
 	}
 	x.backend, x.connections, x.connected = b, 0, false
-	r := out.WithContext(out.Context())
+	r := out.WithContext(x.named(out.Context()))
 	r.URL = &url.URL{Scheme: b.Origin.Scheme, Host: b.Origin.Host}
 	host := r.Host
 	if host == "" {

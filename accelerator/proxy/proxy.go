@@ -12,7 +12,7 @@
 //	dial.go        a connection to a backend            changes.go   what a route wants to be different
 //	affinity.go    requests that belong together        explain.go   what would be sent, in words
 //	identity.go    who asks, for the backend            limited.go   more than one client may
-//	counters.go    the events, one table
+//	counters.go    the events, one table                greeting.go  who asks, before the first byte
 //
 // # What is altered
 //
@@ -116,6 +116,10 @@ type Proxy struct {
 	// Trusted are the networks of proxies in front of us whose fields of that kind
 	// are believed.
 	Trusted []netip.Prefix
+
+	// Greeting is what tells a backend of the client before each request, which has a
+	// connection of its own then.
+	Greeting Greeting
 
 	// RewriteHost sends the address of the backend as Host. By default the
 	// backend sees the Host that the client sent.

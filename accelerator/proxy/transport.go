@@ -30,13 +30,14 @@ func (p *Proxy) transport(b *backend.Backend) *http.Transport {
 
 func (p *Proxy) newTransport(b *backend.Backend) *http.Transport {
 	connect := limit(p.ConnectTimeout, DefaultConnectTimeout)
-	d := dialer{backend: b, connect: connect, idle: p.idle, buffers: &p.buffers}
+	d := dialer{backend: b, connect: connect, idle: p.idle, buffers: &p.buffers, greeting: p.Greeting}
 	return &http.Transport{
 		DialContext:            d.dial,
 		TLSClientConfig:        p.TLS.Clone(),
 		TLSHandshakeTimeout:    connect,
-		DisableCompression:     true, // or it asks for gzip by itself, and unpacks it
-		MaxIdleConnsPerHost:    1024, // the default of 2 would close all but two after every burst
+		DisableKeepAlives:      p.Greeting != NoGreeting, // A connection is for one client.
+		DisableCompression:     true,                     // or it asks for gzip by itself, and unpacks it
+		MaxIdleConnsPerHost:    1024,                     // the default of 2 would close all but two after every burst
 		IdleConnTimeout:        limit(p.KeepAlive, DefaultKeepAlive),
 		ResponseHeaderTimeout:  limit(p.FirstByteTimeout, DefaultFirstByteTimeout),
 		ExpectContinueTimeout:  time.Second, // then the body is sent unasked, RFC 9110 §10.1.1
