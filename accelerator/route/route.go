@@ -29,7 +29,14 @@ type Route struct {
 }
 
 // Table is a list of routes. Immutable.
-type Table struct{ rows []row }
+type Table struct {
+	rows []row
+
+	// Which rows a request can take at all, in their order: of many virtual hosts one
+	// shall not have to look through the routes of the others.
+	byHost map[string][]int // by a host that is named in full
+	others []int            // of all other hosts
+}
 
 // row is a Route made ready for matching.
 type row struct {
@@ -60,24 +67,60 @@ func New(routes []Route) *Table {
 			to.methods = append(to.methods, "HEAD")
 		}
 	}
+	t.others = t.rowsOf("")
+	t.byHost = map[string][]int{}
+	for _, r := range t.rows {
+		if r.host != "" && !r.below && t.byHost[r.host] == nil {
+			t.byHost[r.host] = t.rowsOf(r.host)
+		}
+	}
 	return t
+}
+
+// rowsOf are the rows that a host can take; "" is one that no row names in full.
+func (t *Table) rowsOf(host string) (rows []int) {
+	for i := range t.rows {
+		if r := &t.rows[i]; r.takesHost(host) || host == "" && r.below {
+			rows = append(rows, i)
+		}
+	}
+	return rows
 }
 
 // Match returns the number of the first route that a request takes, from 0, or -1
 // if it takes none. host is the Host field as it came; path is what Path makes of
 // the request target. It does not allocate.
 func (t *Table) Match(method, host, path string) int {
-	if len(t.rows) == 0 {
-		return -1
-	}
 	name := hostname(host)
-	for i := range t.rows {
+	for _, i := range t.candidates(name) {
 		if t.rows[i].differs(method, name, path) == "" {
 			return i
 		}
 	}
 	return -1
 }
+
+// candidates are the rows that a host can take.
+func (t *Table) candidates(name string) []int {
+	var lower [maxName]byte
+	if len(t.byHost) == 0 || len(name) > len(lower) {
+		return t.others
+	}
+	for i := range len(name) {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	if rows, ok := t.byHost[string(lower[:len(name)])]; ok {
+		return rows
+	}
+	return t.others
+}
+
+// maxName is the longest name of a host (RFC 1035 §2.3.4).
+const maxName = 255
 
 // Why says what keeps a request from a route: "host", "path" or "method"; "" if
 // nothing does.
