@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"ramjet/accelerator/config"
 	"ramjet/accelerator/content"
@@ -76,6 +77,11 @@ func check(ctx context.Context, c *config.Config, from *source, out io.Writer) e
 	}
 	for i, r := range c.Routes {
 		fmt.Fprintf(out, "route          %d: %s, to %s\n", i, routeText(&r), r.Pool)
+	}
+	for _, p := range c.Pools {
+		if !slices.ContainsFunc(c.Routes, func(r config.Route) bool { return r.Pool == p.Name }) {
+			fmt.Fprintf(out, "note           no route leads to the pool %s\n", p.Name)
+		}
 	}
 	if len(c.AllPools()) == 0 {
 		fmt.Fprintf(out, "backend        none: what is not static is answered here\n")

@@ -136,7 +136,7 @@ func TestExplainRoutes(t *testing.T) {
 				"request_header": {"set": {"X-Zone": "a"}, "remove": ["Cookie"]}, "response_header": {"remove": ["Server"]}},
 			{"path": "/never/"},
 		],
-		"pools": {"api": {"backends": [{"url": "http://127.0.0.1:1", "weight": 9}, {"url": "http://127.0.0.1:2"}], "forward": {"balance": "hash", "hash_on": "cookie:user"}}},
+		"pools": {"idle": {"backends": [{"url": "http://127.0.0.1:3"}]}, "api": {"backends": [{"url": "http://127.0.0.1:1", "weight": 9}, {"url": "http://127.0.0.1:2"}], "forward": {"balance": "hash", "hash_on": "cookie:user"}}},
 	}`)
 	stdout, stderr, code := output(t, "-config", file, "-explain", "http://www.example.com/%61pi/users?a=%62")
 	const want = `
@@ -168,7 +168,7 @@ forwarded: `
 		}
 	}
 	stdout, _, _ = output(t, "-config", file, "-check")
-	for _, line := range []string{"backend        http://127.0.0.1:1, weight 9, pool api\n", "route          2: host www.example.com, path /api/, to api\n"} {
+	for _, line := range []string{"backend        http://127.0.0.1:1, weight 9, pool api\n", "route          2: host www.example.com, path /api/, to api\n", "note           no route leads to the pool idle\n"} {
 		if !strings.Contains(stdout, line) {
 			t.Errorf("no %q in\n%s", line, stdout)
 		}

@@ -84,7 +84,7 @@ func checkBounds(t *testing.T, c *Config) {
 		backends = append(backends, p.Backends...)
 	}
 	for _, r := range c.Routes {
-		if !known[r.Pool] || strings.HasSuffix(r.StripPrefix+r.ReplacePrefix, "/") {
+		if !known[r.Pool] || strings.HasSuffix(r.StripPrefix, "/") || strings.HasSuffix(r.ReplacePrefix, "/") || strings.ContainsAny(r.ReplacePrefix, " %?#\r\n") {
 			t.Errorf("route %+v", r)
 		}
 		if l := r.PerClient; l != (PerClient{}) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,8 +52,8 @@ func (r *Route) read(n node, pools []string) {
 			named = true
 			text(&r.Pool, `"api"`, func(s string) (string, error) { return s, checkPool(s, pools) })(n)
 		},
-		"strip_prefix":    text(&r.StripPrefix, `"/api"`, parsePrefix),
-		"replace_prefix":  text(&r.ReplacePrefix, `"/v2"`, parsePrefix),
+		"strip_prefix":    text(&r.StripPrefix, `"/api"`, parseStripPrefix),
+		"replace_prefix":  text(&r.ReplacePrefix, `"/v2"`, parseReplacePrefix),
 		"request_header":  func(n node) { r.RequestHeader.read(n, false) },
 		"response_header": func(n node) { r.ResponseHeader.read(n, true) },
 		"per_client":      r.PerClient.read,
@@ -124,7 +125,7 @@ func parseRouteHost(s string) (string, error) {
 	return strings.TrimSuffix(strings.ToLower(s), "."), nil
 }
 
-// parseRoutePath checks a prefix of paths or a glob.
+// parseRoutePath checks a prefix of decoded paths or a glob.
 func parseRoutePath(s string) (string, error) {
 	if strings.ContainsAny(s, "*?") {
 		return parseGlob(s)
@@ -132,25 +133,36 @@ func parseRoutePath(s string) (string, error) {
 	return s, checkPrefix(s)
 }
 
-// parsePrefix reads a prefix of paths, and takes the slash off its end.
-func parsePrefix(s string) (string, error) {
+// parseStripPrefix reads a prefix of decoded paths, and takes the slash off its end.
+func parseStripPrefix(s string) (string, error) {
 	if strings.ContainsAny(s, "*?") {
 		return "", fmt.Errorf("%s has a * or ?; a prefix is plain", quote(s))
 	}
 	return strings.TrimSuffix(s, "/"), checkPrefix(s)
 }
 
-// checkPrefix checks a beginning of decoded paths that can be sent as it is: visible ASCII, nothing that another program
-// could take for something else.
-func checkPrefix(s string) error {
+// parseReplacePrefix is parseStripPrefix for what is sent: plain characters, which stand for themselves everywhere.
+func parseReplacePrefix(s string) (string, error) {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"#%<>\^{|}`+"`", r) }
+	if strings.ContainsFunc(s, odd) {
+		return "", fmt.Errorf("%s has a character that cannot be sent as it is; write letters, digits and -._~!$&'()+,;=:@/", quote(s))
+	}
+	return parseStripPrefix(s)
+}
+
+// checkPrefix checks a beginning of decoded paths.
+func checkPrefix(s string) error {
+	if plain, err := url.PathUnescape(s); err == nil && plain != s {
+		return fmt.Errorf("%s has a %%-escape; paths are compared decoded, so write %s", quote(s), quote(plain))
+	}
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
 	switch {
 	case !strings.HasPrefix(s, "/"):
 		return fmt.Errorf("%s does not begin with /; write %s", quote(s), quote("/"+s))
 	case len(s) > maxGlob:
 		return fmt.Errorf("%s is too long; it can have %d bytes", quote(s), maxGlob)
-	case strings.ContainsFunc(s, odd):
-		return fmt.Errorf("%s has a character that no path has as it is; write a pattern with ? or * there", quote(s))
+	case strings.ContainsFunc(s, control):
+		return fmt.Errorf("%s has a control character", quote(s))
 	case strings.Contains(s, "//") || strings.Contains(s+"/", "/./") || strings.Contains(s+"/", "/../"):
 		return fmt.Errorf("%s has an empty segment, or one of dots", quote(s))
 	}

@@ -20,16 +20,18 @@ func TestRouteMistakes(t *testing.T) {
 		{`{"host": "*.10.0.0.1"}`, `2:10: routes[0].host: "*.10.0.0.1": there are no names below an address`},
 		{`{"host": "a b"}`, `2:10: routes[0].host: "a b" is not a host name; write letters, digits, dots and hyphens`},
 		{`{"path": "api"}`, `2:10: routes[0].path: "api" does not begin with /; write "/api"`},
-		{`{"path": "/a b"}`, `2:10: routes[0].path: "/a b" has a character that no path has as it is; write a pattern with ? or * there`},
+		{`{"path": "/a%20b"}`, `2:10: routes[0].path: "/a%20b" has a %-escape; paths are compared decoded, so write "/a b"`},
+		{`{"path": "/a\nb"}`, `2:10: routes[0].path: "/a\nb" has a control character`},
 		{`{"path": "/a/../b"}`, `2:10: routes[0].path: "/a/../b" has an empty segment, or one of dots`},
 		{`{"path": "*.php"}`, `2:10: routes[0].path: "*.php" is a pattern over the whole path; begin it with /, such as "/**.php"`},
 		{`{"methods": []}`, `2:13: routes[0].methods: without a method there is no request; leave the setting out for any`},
 		{`{"methods": ["get"]}`, `2:14: routes[0].methods[0]: "get" is not in capitals; write "GET"`},
 		{`{"methods": ["GET", "GET"]}`, `2:13: routes[0].methods: "GET" is there twice; keep one`},
 		{`{"methods": ["A B"]}`, `2:14: routes[0].methods[0]: "A B" is not a method, such as "GET"`},
+		{`{"replace_prefix": "/café"}`, `2:20: routes[0].replace_prefix: "/café" has a character that cannot be sent as it is; write letters, digits and -._~!$&'()+,;=:@/`},
 		{`{"strip_prefix": "/a*"}`, `2:18: routes[0].strip_prefix: "/a*" has a * or ?; a prefix is plain`},
 		{`{"path": "/api/", "strip_prefix": "/v1"}`, `2:1: routes[0]: no path begins with both the path "/api/" and strip_prefix "/v1"`},
-		{`{"replace_prefix": "/a%2f"}`, `2:20: routes[0].replace_prefix: "/a%2f" has a character that no path has as it is; write a pattern with ? or * there`},
+		{`{"replace_prefix": "/a%2f"}`, `2:20: routes[0].replace_prefix: "/a%2f" has a character that cannot be sent as it is; write letters, digits and -._~!$&'()+,;=:@/`},
 		{`{"request_header": {"set": {"host": "evil"}}}`, `2:29: routes[0].request_header.set.host: "Host" cannot be changed by a route; see forward.host`},
 		{`{"request_header": {"remove": ["x-forwarded-for"]}}`, `2:32: routes[0].request_header.remove[0]: "X-Forwarded-For" cannot be changed by a route; see forward.identity`},
 		{`{"request_header": {"set": {"Content_Length": "5"}}}`, `2:29: routes[0].request_header.set.Content_Length: "Content_length" belongs to the connection and not to the message behind it; it cannot be changed`},
@@ -123,7 +125,7 @@ func TestPoolsAndRoutes(t *testing.T) {
 			"request_header": {"set": {"x-b": "2", "X-A": "1"}, "remove": ["cookie"]}, "response_header": {"remove": ["server"]},
 		},
 		{"path": "/*.php", "per_client": {"rate": "100/m"}},
-		{"path": "/login", "per_client": {"rate": "1/h", "burst": 3, "in_flight": 4, "ipv4_prefix": 24, "ipv6_prefix": 48}},
+		{"path": "/log in/é/", "strip_prefix": "/log in/", "per_client": {"rate": "1/h", "burst": 3, "in_flight": 4, "ipv4_prefix": 24, "ipv6_prefix": 48}},
 	],
 	"pools": {
 		"web-2": {"backends": [{"url": "http://b"}], "forward": {"sticky_cookie": "mine", "retries": 0}},
@@ -157,7 +159,7 @@ func TestPoolsAndRoutes(t *testing.T) {
 		ResponseHeader: FieldChanges{Remove: []string{"Server"}},
 	},
 		{Path: "/*.php", Pool: DefaultPool, PerClient: PerClient{Rate: Rate{100, time.Minute}, Burst: 100, IPv4Prefix: 32, IPv6Prefix: 64}},
-		{Path: "/login", Pool: DefaultPool, PerClient: PerClient{Rate: Rate{1, time.Hour}, Burst: 3, InFlight: 4, IPv4Prefix: 24, IPv6Prefix: 48}},
+		{Path: "/log in/é/", Pool: DefaultPool, StripPrefix: "/log in", PerClient: PerClient{Rate: Rate{1, time.Hour}, Burst: 3, InFlight: 4, IPv4Prefix: 24, IPv6Prefix: 48}},
 	}
 	if diff := cmp.Diff(want, got.Routes); diff != "" {
 		t.Error(diff)
