@@ -3,7 +3,7 @@
 //
 //	GET  /status           what is served, from where, since when (JSON)
 //	GET  /metrics          Prometheus text format
-//	GET  /explain?url=URL  why a URL is static or not (text)
+//	GET  /explain?url=URL  why a URL is static or not, and who gets it if not (text)
 //	POST /reload           read the configuration and the content again (text)
 //	GET   /backends        who of the farm is to get requests (JSON)
 //	PATCH /backends        change that

@@ -43,13 +43,15 @@ func (f *FieldChanges) dropDoubles(h http.Header) {
 		return
 	}
 	for name := range h {
-		if !strings.Contains(name, "_") || f.names(name) {
-			continue
-		}
-		if f.names(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) {
+		if !f.names(name) && f.concerns(name) {
 			delete(h, name)
 		}
 	}
+}
+
+// concerns tells whether a field is changed, or could be taken for one that is.
+func (f *FieldChanges) concerns(name string) bool {
+	return f.names(name) || strings.Contains(name, "_") && f.names(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
 }
 
 // names tells whether a field is changed.

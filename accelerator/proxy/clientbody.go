@@ -22,6 +22,7 @@ type clientBody struct {
 	body    io.ReadCloser
 	in      *http.Request // its Trailer is filled by the last Read
 	trailer http.Header   // what the backend gets; written by the last Read, before it returns
+	changed *FieldChanges // whose fields a trailer may not have
 	control *http.ResponseController
 	idle    time.Duration // between two reads; 0 is no limit
 
@@ -36,19 +37,25 @@ type clientBody struct {
 // newClientBody makes the body of r, and lets it be read while the answer is
 // written: otherwise net/http would wait for the rest of it, or for the client's
 // next byte, before it sent the head of an early answer.
-func newClientBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *clientBody {
-	b := &clientBody{body: r.Body, in: r, idle: idle, control: http.NewResponseController(w)}
+func newClientBody(w http.ResponseWriter, r *http.Request, idle time.Duration, changed *FieldChanges) *clientBody {
+	b := &clientBody{body: r.Body, in: r, idle: idle, changed: changed, control: http.NewResponseController(w)}
 	b.stopped.L = &b.mu
 	_ = b.control.EnableFullDuplex() // HTTP/2 has it anyway
 	if r.ContentLength < 0 {
 		b.trailer = http.Header{}
 		for name := range r.Trailer {
-			if endToEndTrailer(name, nil) {
+			if b.passes(name, nil) {
 				b.trailer[name] = nil // announced
 			}
 		}
 	}
 	return b
+}
+
+// passes reports whether the backend gets a trailer field. One that a route sets or
+// removes could be merged into the header there.
+func (b *clientBody) passes(name string, values []string) bool {
+	return endToEndTrailer(name, values) && !b.changed.concerns(name)
 }
 
 // Read implements io.Reader.
@@ -87,7 +94,7 @@ func (b *clientBody) end(err error) {
 	case errors.Is(err, io.EOF):
 		b.whole = true
 		for name, values := range b.in.Trailer {
-			if b.trailer != nil && endToEndTrailer(name, values) {
+			if b.trailer != nil && b.passes(name, values) {
 				b.trailer[name] = values
 			}
 		}

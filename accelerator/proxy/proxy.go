@@ -218,7 +218,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, c
 	}
 	x := &exchange{proxy: p, in: r, target: target, changes: changes, cancel: cancel}
 	if r.ContentLength != 0 {
-		x.body = newClientBody(w, r, p.idle)
+		x.body = newClientBody(w, r, p.idle, &changes.Request)
 	}
 	x.w.init(w, r, x.body, p.idle)
 	p.Counters.inFlight.Add(1)
