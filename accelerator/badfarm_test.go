@@ -488,7 +488,7 @@ type badCounts struct {
 	failures, inFlight int
 }
 
-var countedForm = regexp.MustCompile(`(?m)^ramjet_(?:forward_events_total\{event="(\w+)"\}|(backend_failures_total|backend_in_flight)\{[^}]*\}) (\d+)$`)
+var countedForm = regexp.MustCompile(`(?m)^ramjet_(?:forward_events_total\{event="(\w+)",pool="default"\}|(backend_failures_total|backend_in_flight)\{[^}]*\}) (\d+)$`)
 
 func (r *badRunner) counts(t *testing.T) badCounts {
 	t.Helper()
