@@ -21,12 +21,14 @@ var arrows = map[string][]string{
 		"ramjet/accelerator/health", "ramjet/accelerator/http1", "ramjet/accelerator/proxy", "ramjet/accelerator/proxyproto", "ramjet/accelerator/ratelimit",
 		"ramjet/accelerator/resolver", "ramjet/accelerator/route", "ramjet/accelerator/site",
 	},
-	"ramjet/accelerator/eventloop": {"ramjet/accelerator/accesslog", "ramjet/accelerator/connlimit", "ramjet/accelerator/content"},
-	"ramjet/accelerator/health":    {"ramjet/accelerator/backend"},
-	"ramjet/accelerator/http1":     {"ramjet/accelerator/connlimit"},
-	"ramjet/accelerator/route":     {"ramjet/accelerator/content"},
-	"ramjet/accelerator/site":      {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
-	"ramjet/accelerator/proxy":     {"ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},
+	"ramjet/accelerator/eventloop": {
+		"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/content",
+	},
+	"ramjet/accelerator/health": {"ramjet/accelerator/backend"},
+	"ramjet/accelerator/http1":  {"ramjet/accelerator/connlimit"},
+	"ramjet/accelerator/route":  {"ramjet/accelerator/content"},
+	"ramjet/accelerator/site":   {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
+	"ramjet/accelerator/proxy":  {"ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 

@@ -50,6 +50,7 @@ func (s *server) listen() (*front, error) {
 		// OPTIONS * is a request like any other: the farm may answer it.
 		DisableGeneralOptionsHandler: true,
 	}
+	server.ConnContext = attempted
 	s.listener.Attach(server)
 	return &front{loops: s.loops, http: server, listener: s.listener, drain: l.DrainTime, log: s.log}, nil
 }
@@ -73,7 +74,7 @@ func (s *server) connections(limiter *connlimit.Limiter) (net.Listener, error) {
 	// A loop takes one of the threads that Go runs code on for itself.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + loops.Loops)
 	s.loops = loops
-	s.loops.Show(s.live.Load().view())
+	s.loops.Show(s.live.Load().view(), s.live.Load().route())
 	return loops.Handoff(), nil
 }
 

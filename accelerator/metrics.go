@@ -65,8 +65,11 @@ func (s *server) metrics() *prometheus.Registry {
 // outcome returns how many requests came to it, in both tiers.
 func (s *server) outcome(o site.Outcome) uint64 {
 	n := s.counters.Outcomes[o].Load()
-	if o == site.Static {
+	switch o {
+	case site.Static:
 		n += s.looped(eventloop.Requests)
+	case site.Forwarded:
+		n += s.looped(eventloop.RelaysBegun) - s.handedOff(eventloop.Failed)
 	}
 	return n
 }

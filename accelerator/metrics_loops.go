@@ -58,6 +58,14 @@ func (m *loopMetrics) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstHistogram(m.lag, n, sum, atMost)
 }
 
+// handedOff returns how many requests the event loops handed off for a reason.
+func (s *server) handedOff(r eventloop.Reason) uint64 {
+	if s.loops == nil {
+		return 0
+	}
+	return s.loops.Handoffs(r)
+}
+
 // looped returns a counter of the event loops, 0 if they are disabled.
 func (s *server) looped(c eventloop.Counter) uint64 {
 	if s.loops == nil {

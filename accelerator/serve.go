@@ -192,7 +192,7 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 	}
 	s.pools.watch(next.farm)
 	if s.loops != nil {
-		s.loops.Show(next.view())
+		s.loops.Show(next.view(), next.route())
 	}
 	return s.live.Swap(next), nil
 }

@@ -8,6 +8,7 @@
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
 //	budget.go   how many requests may be sent again  queue.go    waiting for one with room
 //	affinity.go requests that belong together        explain.go  all that in words
+//	attempt.go  a request that one has failed
 package backend
 
 import (

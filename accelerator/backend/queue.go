@@ -114,6 +114,19 @@ func (p *Pool) Take(ctx context.Context, c *Choice) (*Backend, error) {
 	}
 }
 
+// TryTake is Take for those who cannot wait: it returns nil as well if the request
+// would have to.
+func (p *Pool) TryTake(c *Choice) *Backend {
+	if p.queue.length.Load() > 0 {
+		return nil // They were first.
+	}
+	b, _ := p.take(c)
+	if b != nil && len(c.Tried) == 0 {
+		p.budget.pay()
+	}
+	return b
+}
+
 // take is Take without waiting.
 func (p *Pool) take(c *Choice) (b *Backend, full bool) {
 	for {

@@ -19,6 +19,8 @@ type Page struct {
 	// Static tells that a GET or HEAD for the path is static (its query aside).
 	// All else is then to be had from the complete tier.
 	Static bool
+	// Redirect tells that the path is a directory's without its slash.
+	Redirect bool
 	// Forms are the object's representations.
 	Forms []Form
 
@@ -56,7 +58,8 @@ func (v *View) Page(path []byte) *Page {
 func (v *View) render(path string, o *Object) *Page {
 	p := &Page{view: v, object: o}
 	q := &question{rules: v.Rules, method: "GET", target: Target{Path: path}, object: o}
-	p.Static = o.Location == ""
+	p.Redirect = o.Location != ""
+	p.Static = !p.Redirect
 	for i := range Table {
 		p.Static = p.Static && Table[i].verdict(q) == ""
 	}

@@ -1,6 +1,10 @@
 package eventloop
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // A batch is the answers to what has been read from one connection, before they
 // are sent in one write. Heads and small bodies are copied one behind the other
@@ -64,6 +68,17 @@ func (b *batch) body(body []byte) {
 	b.bytes += len(body)
 }
 
+// borrow adds a part of a body that is there until the batch is sent, and no longer.
+func (b *batch) borrow(body []byte) {
+	if len(body) <= copyAtMost {
+		b.buf = append(b.buf, body...)
+		return
+	}
+	b.cut()
+	b.pieces = append(b.pieces, piece{body, false})
+	b.bytes += len(body)
+}
+
 // cut makes what is new in the buffer a piece.
 func (b *batch) cut() {
 	if p := b.buf[b.mark:]; len(p) > 0 {
@@ -99,18 +114,7 @@ func (l *loop) flush(c *conn, flags int) bool {
 // sendPieces sends what there is room for. A connection that is not alive has
 // been dropped.
 func (l *loop) sendPieces(c *conn, pieces []piece, flags int) (n int, alive bool) {
-	errno := again
-	if len(pieces) == 1 {
-		n, errno = send(int(c.fd), pieces[0].bytes, flags)
-	} else {
-		v := l.batch.vectors[:0]
-		for _, p := range pieces[:min(len(pieces), batchPieces)] {
-			v = append(v, unix.Iovec{Base: &p.bytes[0]})
-			v[len(v)-1].SetLen(len(p.bytes))
-		}
-		n, errno = sendv(int(c.fd), v, flags)
-		clear(v)
-	}
+	n, errno := l.push(c, pieces, flags)
 	l.tally.counters[Bytes] += uint64(n)
 	if errno != 0 && errno != again {
 		l.tally.counters[Resets]++
@@ -118,4 +122,19 @@ func (l *loop) sendPieces(c *conn, pieces []piece, flags int) (n int, alive bool
 		return n, false
 	}
 	return n, true
+}
+
+// push writes as much of the pieces as there is room for.
+func (l *loop) push(c *conn, pieces []piece, flags int) (n int, errno syscall.Errno) {
+	if len(pieces) == 1 {
+		return send(int(c.fd), pieces[0].bytes, flags)
+	}
+	v := l.batch.vectors[:0]
+	for _, p := range pieces[:min(len(pieces), batchPieces)] {
+		v = append(v, unix.Iovec{Base: &p.bytes[0]})
+		v[len(v)-1].SetLen(len(p.bytes))
+	}
+	n, errno = sendv(int(c.fd), v, flags)
+	clear(v)
+	return n, errno
 }

@@ -3,6 +3,8 @@ package eventloop
 import (
 	"net/netip"
 	"time"
+
+	"ramjet/accelerator/backend"
 )
 
 // key names a connection in the events of epoll(7). A slot is used again; the
@@ -23,6 +25,7 @@ type conn struct {
 	more    bool // something has arrived since the last recv
 	served  bool // has had an answer
 	settled bool // has the congestion control that it keeps
+	said    bool // of a side of a tunnel: it has said all, and that was read
 	ended   bool // the client has said all: the end of the stream follows what has arrived
 	closing bool // ends when its output is drained
 	warm    bool // the file's next piece has just been found in memory
@@ -41,6 +44,11 @@ type conn struct {
 	since int64  // when that last moved, as clock.now
 
 	from netip.Addr
+
+	x *exchange // that it is in, or nil
+
+	backend   *backend.Backend // of a link: to whom
+	keepAlive int64            // of a link: how long it is kept unused, nanoseconds
 }
 
 // state is what a connection waits for.
@@ -52,6 +60,12 @@ const (
 	sending
 	fetching
 	lingering
+	connecting
+	relaying
+	tunnelling
+	unused
+	asking
+	tunnelled
 	gone
 )
 
@@ -75,17 +89,27 @@ type row struct {
 //	                              │       │   ▲             │   ▲    ├─► lingering ─► gone
 //	                              │       ▼   │             ▼   │    │
 //	                              │     fetching           fetching  └─► gone
-//	                              └─► not ours: handed off, gone from here
+//	                              ├─► not ours: handed off, gone from here
+//	                              └─► for the farm ─► (connecting ─►) relaying ─► send
+//
+// A connection to a backend is asking during an exchange, and unused between two.
+// When both sides change to another protocol they are tunnelling and tunnelled.
 var states [gone + 1]row
 
 func init() { // The functions refer to the table.
 	states = [...]row{
-		idle:      {"idle", "the next request", (*loop).read, nil, (*loop).idleTooLong, func(l *Limits) time.Duration { return l.IdleTime }},
-		inHead:    {"head", "the rest of a head", (*loop).read, nil, (*loop).headTooSlow, func(l *Limits) time.Duration { return l.HeadTime }},
-		sending:   {"sending", "room to send the rest of an answer", nil, (*loop).write, (*loop).stalled, func(l *Limits) time.Duration { return l.StallTime / 2 }},
-		fetching:  {"fetching", "a piece of a file from the disk", nil, nil, (*loop).fetchAgain, func(*Limits) time.Duration { return fetchRetry }},
-		lingering: {"lingering", "the client to take note of the end", (*loop).discard, nil, (*loop).drop, func(*Limits) time.Duration { return lingerTime }},
-		gone:      {},
+		idle:       {"idle", "the next request", (*loop).read, nil, (*loop).idleTooLong, func(l *Limits) time.Duration { return l.IdleTime }},
+		inHead:     {"head", "the rest of a head", (*loop).read, nil, (*loop).headTooSlow, func(l *Limits) time.Duration { return l.HeadTime }},
+		sending:    {"sending", "room to send the rest of an answer", nil, (*loop).write, (*loop).stalled, func(l *Limits) time.Duration { return l.StallTime / 2 }},
+		fetching:   {"fetching", "a piece of a file from the disk", nil, nil, (*loop).fetchAgain, func(*Limits) time.Duration { return fetchRetry }},
+		lingering:  {"lingering", "the client to take note of the end", (*loop).discard, nil, (*loop).drop, func(*Limits) time.Duration { return lingerTime }},
+		connecting: {"connecting", "a connection to a backend", nil, nil, nil, nil},
+		relaying:   {"relaying", "a backend's answer, or the rest of its own request", (*loop).feed, nil, (*loop).feedTooSlow, nil},
+		tunnelling: {"tunnelling", "whatever one side says to the other", (*loop).fromClient, (*loop).toClient, nil, nil},
+		unused:     {"unused", "a request to a backend", (*loop).linkTalks, nil, (*loop).linkTooOld, nil},
+		asking:     {"asking", "the answer of a backend", (*loop).readAnswer, (*loop).askMore, (*loop).answerTooSlow, nil},
+		tunnelled:  {"tunnelled", "the same, as a backend", (*loop).fromBackend, (*loop).toBackend, nil, nil},
+		gone:       {},
 	}
 }
 

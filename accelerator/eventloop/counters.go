@@ -28,6 +28,8 @@ const (
 	Resets
 	HandedOff
 	HandoffDropped
+	RelaysBegun
+	RelaysWhole
 
 	numCounters
 )
@@ -51,6 +53,8 @@ var Counters = [numCounters]struct{ Name, Text string }{
 	Resets:         {"resets", "connections that the client broke off"},
 	HandedOff:      {"handed_off", "connections handed to the complete tier"},
 	HandoffDropped: {"handoff_dropped", "connections closed because the complete tier was too far behind"},
+	RelaysBegun:    {"relays", "requests that the loop sent to a backend"},
+	RelaysWhole:    {"relayed", "answers of backends that the loop passed on whole"},
 }
 
 // numLags are the buckets of the lag histogram: up to 1 µs, 2 µs, 4 µs, …

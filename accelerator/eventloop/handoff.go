@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ramjet/accelerator/backend"
 	"ramjet/accelerator/connlimit"
 )
 
@@ -26,6 +27,7 @@ import (
 //  5. The queue is bounded. When it is full the connection is closed, and
 //     counted: the loop waits for nobody.
 //  6. The slot of the Limiter goes with the connection.
+//  7. A request that a backend has failed goes with what is known of that.
 
 // queueLength bounds the connections on their way to the complete tier.
 const queueLength = 1024
@@ -45,14 +47,18 @@ type handed struct {
 	fd     int
 	from   netip.Addr
 	unread []byte
-	served bool // has had an answer
+	served bool             // has had an answer
+	failed *backend.Attempt // its first request has been tried, nil if not
 }
 
 // handOff gives c away, with what has been read and not answered.
-func (l *loop) handOff(c *conn, unread []byte, why Reason) {
+func (l *loop) handOff(c *conn, unread []byte, why Reason) { l.handOver(c, unread, why, nil) }
+
+// handOver is handOff with what has become of the first request.
+func (l *loop) handOver(c *conn, unread []byte, why Reason, failed *backend.Attempt) {
 	l.tally.counters[HandedOff]++
 	l.tally.handoffs[why]++
-	h := handed{int(c.fd), c.from, append([]byte(nil), unread...), c.served}
+	h := handed{int(c.fd), c.from, append([]byte(nil), unread...), c.served, failed}
 	if c.watched {
 		watch(l.epoll, unix.EPOLL_CTL_DEL, h.fd, 0, key{})
 	}
@@ -95,7 +101,7 @@ func (n handed) conn() (*Conn, error) {
 		c.Close()
 		return nil, errGone
 	}
-	return &Conn{TCPConn: c.(*net.TCPConn), unread: n.unread}, nil
+	return &Conn{TCPConn: c.(*net.TCPConn), unread: n.unread, failed: n.failed}, nil
 }
 
 var errGone = errors.New("the client has gone")
@@ -127,10 +133,14 @@ func (h *Handoff) Addr() net.Addr { return h.addr }
 type Conn struct {
 	*net.TCPConn
 	unread []byte
+	failed *backend.Attempt
 }
 
 // Take returns the connection and the bytes read, for one who reads them himself.
 func (c *Conn) Take() (tcp *net.TCPConn, unread []byte) { return c.TCPConn, c.unread }
+
+// Failed returns what has become of the first request already, nil if nothing has.
+func (c *Conn) Failed() *backend.Attempt { return c.failed }
 
 // Read reads the bytes read already, then others.
 func (c *Conn) Read(p []byte) (int, error) {

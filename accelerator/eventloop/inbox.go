@@ -16,6 +16,7 @@ type message struct {
 	fetched key     // the piece that this connection waits for is in memory,
 	failed  bool    // or it cannot be read
 	taken   *handed // another loop gives this connection
+	linked  *linked // a connection to a backend was made, or not
 	room    bool    // there may be a slot for a connection again
 	drain   bool    // no more connections and no more requests than those begun
 	cut     bool    // end what is left
@@ -58,6 +59,8 @@ func (l *loop) readInbox() {
 		switch {
 		case m.taken != nil:
 			l.take(m.taken)
+		case m.linked != nil:
+			l.linkMade(m.linked)
 		case m.room:
 			l.hear()
 		case m.drain:
@@ -91,7 +94,7 @@ func (l *loop) drain() {
 // cut ends all connections.
 func (l *loop) cut() {
 	for _, c := range l.slots {
-		if c.state != gone {
+		if c.state != gone && c.backend == nil {
 			l.abort(c)
 		}
 	}
@@ -111,7 +114,12 @@ func (l *loop) end() {
 			closeDescriptor(m.taken.fd)
 			l.server.Limiter.Release(m.taken.from)
 		}
+		if m.linked != nil && m.linked.err == nil {
+			closeDescriptor(m.linked.fd)
+		}
 	}
+	l.cut() // Tunnels.
+	l.endLinks()
 	l.closeListener()
 	if l.reserve >= 0 {
 		closeDescriptor(l.reserve)

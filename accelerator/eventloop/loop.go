@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ramjet/accelerator/accesslog"
+	"ramjet/accelerator/backend"
 	"ramjet/accelerator/content"
 )
 
@@ -44,6 +45,13 @@ type loop struct {
 	batch   batch
 	outputs []*output // to be used again
 
+	choice    backend.Choice
+	pieces    []piece
+	answerIn  []byte // what is read of answers goes here
+	reply     reply
+	exchanges []*exchange                  // to be used again
+	links     map[*backend.Backend][]*conn // unused ones, the last one used last
+
 	path       []byte // the path of a request, unescaped
 	accepts    []byte // the last Accept-Encoding, and what it means
 	acceptance content.Acceptance
@@ -58,6 +66,7 @@ type loop struct {
 	published   published
 	publishedAt int64
 	open        int          // connections
+	tunnels     int          // of these, tunnels
 	kept        atomic.Int64 // those that are watched; other loops compare
 
 	inbox inbox
@@ -80,14 +89,15 @@ var (
 	listenerKey = key{slot: -2}
 )
 
-// run serves until the loop is told to drain and has no connection left.
+// run serves until the loop is told to drain and has no connection left but
+// tunnels, which may last for ever.
 func (l *loop) run() {
 	runtime.LockOSThread() // Never unlocked: the thread ends with the goroutine.
 	if err := pin(l.cpu); err != nil {
 		l.server.Log.Warn("cannot tie an event loop to its CPU, it goes on without", "cpu", l.cpu, "err", err)
 	}
 	events := make([]unix.EpollEvent, eventsAtOnce)
-	for !l.draining || l.open > 0 {
+	for !l.draining || l.open > l.tunnels {
 		n, errno := poll(l.epoll, events)
 		if n == 0 && len(l.later) == 0 {
 			l.publish()
@@ -149,7 +159,9 @@ func (l *loop) event(k key, what uint32) {
 	if c == nil {
 		return // It has gone since.
 	}
-	if what&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && c.state != fetching {
+	if what&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && c.backend != nil {
+		what |= unix.EPOLLIN | unix.EPOLLRDHUP // There may be an answer before the end.
+	} else if what&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && c.state != fetching {
 		if c.state != lingering {
 			l.tally.counters[Resets]++
 		}
@@ -213,18 +225,24 @@ func (l *loop) watch(c *conn) {
 
 // add makes a connection of a descriptor.
 func (l *loop) add(h handed) *conn {
+	k := l.slot()
+	c := l.slots[k.slot]
+	*c = conn{key: k, fd: int32(h.fd), from: h.from, served: h.served, spoke: -1, settled: !l.goesFar}
+	l.open++
+	l.enter(c, inHead)
+	return c
+}
+
+// slot returns a place for a connection.
+func (l *loop) slot() key {
 	var slot int32
 	if n := len(l.free); n > 0 {
 		slot, l.free = l.free[n-1], l.free[:n-1]
 	} else {
 		slot = int32(len(l.slots))
-		l.slots = append(l.slots, &conn{})
+		l.slots = append(l.slots, &conn{state: gone})
 	}
-	c := l.slots[slot]
-	*c = conn{key: key{slot, c.generation + 1}, fd: int32(h.fd), from: h.from, served: h.served, spoke: -1, settled: !l.goesFar}
-	l.open++
-	l.enter(c, inHead)
-	return c
+	return key{slot, l.slots[slot].generation + 1}
 }
 
 // finish ends c behind its last answer.
@@ -259,6 +277,9 @@ func (l *loop) drop(c *conn) {
 
 // release gives up the slot of c. Its descriptor is the caller's.
 func (l *loop) release(c *conn) {
+	if c.x != nil {
+		l.clientLeaves(c)
+	}
 	if c.out != nil {
 		l.logLate(c, c.out.left())
 		l.forget(c)

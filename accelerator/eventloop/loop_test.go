@@ -41,7 +41,7 @@ func listening(t testing.TB) *Server {
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	s.Show(&content.View{Store: store, Rules: &content.Rules{}})
+	s.Show(&content.View{Store: store, Rules: &content.Rules{}}, nil)
 	return s
 }
 
@@ -62,7 +62,7 @@ func serving(t testing.TB) *Server {
 }
 
 // exchange sends a request n times on one connection and reads each answer.
-func exchange(t testing.TB, s *Server, request string, n int) func() {
+func converse(t testing.TB, s *Server, request string, n int) func() {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
@@ -133,7 +133,7 @@ func TestNoAllocationNoLock(t *testing.T) {
 	defer runtime.SetMutexProfileFraction(0)
 	defer runtime.SetBlockProfileRate(0)
 	for name, request := range requests {
-		run := exchange(t, s, request, many)
+		run := converse(t, s, request, many)
 		run() // What is allocated once is allocated now, what has to be fetched is there.
 		waited, cold := waits(t), s.Count(ColdReads)
 		var before, after runtime.MemStats
@@ -186,7 +186,7 @@ func BenchmarkRequest(b *testing.B) {
 	s := serving(b)
 	for name, request := range requests {
 		b.Run(name, func(b *testing.B) {
-			run := exchange(b, s, request, b.N)
+			run := converse(b, s, request, b.N)
 			b.ReportAllocs()
 			b.ResetTimer()
 			run()

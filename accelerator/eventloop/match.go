@@ -10,7 +10,7 @@ import (
 type form = content.Form
 
 // find returns what a request asks for.
-func (l *loop) find(view *content.View, r *request) (*form, Reason) {
+func (l *loop) find(view *content.View, r *request) (*content.Page, Reason) {
 	path := r.path
 	if r.escaped {
 		var problem string
@@ -19,23 +19,23 @@ func (l *loop) find(view *content.View, r *request) (*form, Reason) {
 		}
 		path = l.path
 	}
-	page := view.Page(path)
-	if page == nil || !page.Static {
-		return nil, NotStatic
+	if !r.method.static() || r.hasQuery && !view.IgnoreQuery() {
+		return nil, none
 	}
+	return view.Page(path), none
+}
+
+// choose returns the representation to send, nil if none is acceptable.
+func (l *loop) choose(page *content.Page, r *request) *form {
 	if len(r.acceptEncoding) == 0 {
-		return &page.Forms[0], none
+		return &page.Forms[0]
 	}
 	// Most clients say what the last one said.
 	if string(r.acceptEncoding) != string(l.accepts) {
 		l.accepts = append(l.accepts[:0], r.acceptEncoding...)
 		l.acceptance = content.ParseAcceptEncoding(text(r.acceptEncoding))
 	}
-	form := page.Choose(&l.acceptance)
-	if form == nil {
-		return nil, NotAcceptable
-	}
-	return form, none
+	return page.Choose(&l.acceptance)
 }
 
 // notModified evaluates If-None-Match, or without it If-Modified-Since (RFC 9110

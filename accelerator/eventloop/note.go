@@ -35,12 +35,39 @@ func (l *loop) noteLate(c *conn, r *request, size int64) {
 	record := &late.record
 	l.fill(record, c, r)
 	record.Status, record.Bytes = 200, size
+	late.keepTexts()
+	late.began = max(l.clock.now, 1)
+}
+
+// keepTexts gives the record of a late line texts of its own.
+func (late *late) keepTexts() {
+	record := &late.record
 	for _, text := range []*[]byte{&record.Target, &record.Host, &record.Referer, &record.UserAgent} {
 		n := len(late.buf)
 		late.buf = append(late.buf, *text...)
 		*text = late.buf[n:len(late.buf):len(late.buf)]
 	}
-	late.began = max(l.clock.now, 1)
+}
+
+// logBegin remembers what is to be logged of a request that a backend answers.
+func (l *loop) logBegin(c *conn, r *request, x *exchange) {
+	if !l.ring.On() {
+		return
+	}
+	l.fill(&x.log.record, c, r)
+	x.log.keepTexts()
+	x.log.began = max(l.clock.now, 1)
+}
+
+// logEnd logs it.
+func (l *loop) logEnd(x *exchange) {
+	if x.log.began == 0 {
+		return
+	}
+	record := &x.log.record
+	record.Time, record.Duration = l.clock.unix(), time.Duration(l.clock.now-x.log.began)
+	record.Status, record.Bytes = x.status, x.bytes
+	l.ring.Append(record)
 }
 
 // logLate logs it.
@@ -57,18 +84,20 @@ func (l *loop) logLate(c *conn, missing int64) {
 }
 
 var (
-	methodGet  = []byte("GET")
-	methodHead = []byte("HEAD")
 	protocol11 = []byte("HTTP/1.1")
 	protocol10 = []byte("HTTP/1.0")
+
+	methodNames = func() (names [len(methods)][]byte) {
+		for m := range methods {
+			names[m] = []byte(method(m).name())
+		}
+		return names
+	}()
 )
 
 // fill copies what was asked, and by whom.
 func (l *loop) fill(record *accesslog.Record, c *conn, r *request) {
-	record.Method, record.Protocol = methodGet, protocol10
-	if r.head {
-		record.Method = methodHead
-	}
+	record.Method, record.Protocol = methodNames[r.method], protocol10
 	if r.minor == 1 {
 		record.Protocol = protocol11
 	}

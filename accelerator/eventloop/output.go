@@ -96,6 +96,10 @@ func (l *loop) write(c *conn) {
 	}
 	l.logLate(c, 0)
 	l.forget(c)
+	if c.x != nil {
+		l.goOnRelaying(c)
+		return
+	}
 	c.state = idle
 	l.resume(c)
 }

@@ -9,9 +9,10 @@ import (
 // A request is a head as far as the loop understands it. Its slices point into
 // the bytes that were parsed.
 type request struct {
-	head      bool // the method is HEAD, else GET
+	method    method
 	minor     byte // of the version, HTTP/1.minor
 	close     bool // the connection ends with the answer
+	switches  bool // Connection says upgrade
 	keepAlive bool // the client asked for it to go on
 	escaped   bool // the path has %-escapes
 	hasQuery  bool
@@ -20,15 +21,56 @@ type request struct {
 	path   []byte // of target, without the query
 
 	host            []byte
+	upgrade         []byte // nil: no wish for another protocol
 	acceptEncoding  []byte
 	ifNoneMatch     []byte
 	ifModifiedSince []byte
 	referer         []byte // for the log
 	userAgent       []byte // for the log
 
+	// odd says why a static file is not the whole answer, none if it is; rare says
+	// why the request cannot be relayed.
+	odd, rare Reason
+	length    int64 // Content-Length, -1: there is none
+
+	fields  int           // where the first field line begins
+	cuts    [maxCuts]span // field lines that are not passed on, in their order
+	numCuts int
+
 	blank int // bytes of empty lines before it
 	size  int // bytes of all of it, the empty line at its end included
 }
+
+// span is a part of the bytes that were parsed.
+type span struct{ from, to int }
+
+// maxCuts bounds the field lines that are not passed on.
+const maxCuts = 12
+
+// method is a method that the loop knows.
+type method uint8
+
+const (
+	get method = iota
+	head
+	post
+	put
+	patch
+	del
+	options
+)
+
+// methods are the names as they begin a request line.
+var methods = [...]string{get: "GET ", head: "HEAD ", post: "POST ", put: "PUT ", patch: "PATCH ", del: "DELETE ", options: "OPTIONS "}
+
+// name is the method's name.
+func (m method) name() string { return methods[m][:len(methods[m])-1] }
+
+// static tells whether a file can be the answer.
+func (m method) static() bool { return m <= head }
+
+// idempotent is as of RFC 9110 §9.2.2.
+func (m method) idempotent() bool { return m != post && m != patch }
 
 // A verdict is the parser's answer: complete, needMore, or not ours, whatever
 // the reason.
@@ -48,7 +90,7 @@ const maxFields = 64
 // and found to be so as early as possible. It keeps no state: a head that came
 // in part is parsed from its beginning again.
 func (r *request) parse(b []byte) (verdict, Reason) {
-	*r = request{}
+	*r = request{length: -1}
 	for r.blank < maxBlank && begins(b[r.blank:], "\r\n") {
 		r.blank += len("\r\n")
 	}
@@ -56,6 +98,7 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 	if v != complete {
 		return v, why
 	}
+	r.fields = at
 	for fields := 0; ; fields++ {
 		if len(b)-at < 2 {
 			return needMore, none
@@ -73,7 +116,7 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 		if v != complete {
 			return v, FieldLine
 		}
-		if why := r.field(name, value); why != none {
+		if why := r.field(name, value, span{at, next}); why != none {
 			return notMine, why
 		}
 		at = next
@@ -84,47 +127,82 @@ func (r *request) parse(b []byte) (verdict, Reason) {
 	if r.minor == 0 && !r.keepAlive {
 		r.close = true
 	}
+	if r.minor == 0 {
+		r.rare = Version
+	}
+	if r.upgrade != nil || r.switches {
+		r.wish()
+	}
 	r.size = at + len("\r\n")
 	return complete, none
 }
 
-// field takes note of a field that means something for the answer, or says why
-// the request is not ours. No two fields whose names are of the same length have
-// anything to do with each other: the length chooses what to compare with.
-func (r *request) field(name, value []byte) Reason {
+// field takes note of a field that means something for the answer or for what is
+// passed on, or says why the request is not ours. No two fields whose names are of
+// the same length have anything to do with each other: the length chooses what to
+// compare with.
+func (r *request) field(name, value []byte, line span) Reason {
 	var to *[]byte
 	switch len(name) {
+	case len("te"):
+		if is(name, "te") {
+			r.rare = Connection
+		}
+	case len("via"):
+		if is(name, "via") {
+			r.rare = Via
+		}
 	case len("host"):
 		if is(name, "host") {
-			to = &r.host
+			if r.host != nil {
+				return RepeatedField
+			}
+			r.host = value[:len(value):len(value)]
+			return r.cut(line)
 		}
 	case len("range"):
 		if is(name, "range") {
-			return Range
+			r.odd = Range
 		}
 	case len("expect"):
 		if is(name, "expect") {
-			return Expect
+			r.odd, r.rare = Expect, Expect
 		}
 	case len("upgrade"):
-		if is(name, "upgrade") {
-			return Upgrade
-		}
-		if is(name, "referer") && r.referer == nil {
+		switch {
+		case is(name, "upgrade"):
+			r.odd = Upgrade
+			if r.upgrade != nil {
+				r.rare = Upgrade
+			}
+			r.upgrade = value[:len(value):len(value)]
+			return r.cut(line)
+		case is(name, "trailer"):
+			r.rare = Connection
+		case is(name, "referer") && r.referer == nil:
 			r.referer = value
 		}
 	case len("if-match"):
-		if is(name, "if-match") {
-			return Precondition
+		switch {
+		case is(name, "if-match"):
+			r.odd = Precondition
+		case is(name, "if-range"):
+			r.odd = Range
 		}
-		if is(name, "if-range") {
-			return Range
+	case len("forwarded"):
+		if is(name, "forwarded") {
+			return r.cut(line)
 		}
 	case len("connection"):
-		if is(name, "connection") {
-			return r.options(value)
-		}
-		if is(name, "user-agent") && r.userAgent == nil {
+		switch {
+		case is(name, "connection"):
+			if why := r.options(value); why != none {
+				r.odd, r.rare = why, why
+			}
+			return r.cut(line)
+		case is(name, "keep-alive"):
+			return r.cut(line)
+		case is(name, "user-agent") && r.userAgent == nil:
 			r.userAgent = value
 		}
 	case len("if-none-match"):
@@ -133,32 +211,97 @@ func (r *request) field(name, value []byte) Reason {
 		}
 	case len("content-length"):
 		if is(name, "content-length") {
-			return Body
+			r.odd = Body
+			if r.length >= 0 {
+				return Body
+			}
+			if r.length = length(value); r.length < 0 {
+				return Body
+			}
+			return r.cut(line)
 		}
 	case len("accept-encoding"):
-		if is(name, "accept-encoding") {
+		switch {
+		case is(name, "accept-encoding"):
 			to = &r.acceptEncoding
+		case is(name, "x-forwarded-for"):
+			return r.cut(line)
+		}
+	case len("x-forwarded-host"):
+		if is(name, "x-forwarded-host") || is(name, "proxy-connection") {
+			return r.cut(line)
 		}
 	case len("if-modified-since"):
-		if is(name, "transfer-encoding") {
+		switch {
+		case is(name, "transfer-encoding"):
 			return Body
-		}
-		if is(name, "if-modified-since") {
+		case is(name, "if-modified-since"):
 			to = &r.ifModifiedSince
+		case is(name, "x-forwarded-proto"):
+			return r.cut(line)
+		}
+	case len("proxy-authenticate"):
+		if is(name, "proxy-authenticate") {
+			return r.cut(line)
 		}
 	case len("if-unmodified-since"):
-		if is(name, "if-unmodified-since") {
-			return Precondition
+		switch {
+		case is(name, "if-unmodified-since"):
+			r.odd = Precondition
+		case is(name, "proxy-authorization"):
+			return r.cut(line)
 		}
 	}
 	if to == nil {
 		return none
 	}
 	if *to != nil {
-		return RepeatedField
+		r.odd = RepeatedField
+		return none
 	}
 	*to = value[:len(value):len(value)] // Not nil, even if it is empty.
 	return none
+}
+
+// wish decides about a wish for another protocol (RFC 9110 §7.8). It goes to the
+// farm, but one for HTTP/2, which is not to be had so any more (RFC 9113 §3.1), is
+// the complete tier's to pass over, as is one that is not well-formed.
+func (r *request) wish() {
+	if !r.switches || len(r.upgrade) == 0 || r.method != get || r.length > 0 || !isToken(r.upgrade) || is(r.upgrade, "h2c") {
+		r.rare = Upgrade
+	}
+}
+
+// isToken tells whether b is one protocol's name, without a list or a version.
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if class[c]&tokenByte == 0 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// cut keeps a field line from being passed on.
+func (r *request) cut(line span) Reason {
+	if r.numCuts == maxCuts {
+		return HeadSize
+	}
+	r.cuts[r.numCuts] = line
+	r.numCuts++
+	return none
+}
+
+// length is the value of a Content-Length: decimal digits, below 2^59; else -1.
+func length(value []byte) int64 {
+	if len(value) == 0 || len(value) > 17 || !digits(value) {
+		return -1
+	}
+	n := int64(0)
+	for _, c := range value {
+		n = 10*n + int64(c-'0')
+	}
+	return n
 }
 
 // The two versions that are ours, with what ends the line.
@@ -173,15 +316,19 @@ const maxBlank = len("\r\n\r\n")
 // requestLine reads method, target and version at b[at] (RFC 9112 §3), and
 // returns where the next line begins.
 func (r *request) requestLine(b []byte, at int) (next int, v verdict, why Reason) {
-	switch method := b[at:]; {
-	case begins(method, "GET "):
+	switch line := b[at:]; {
+	case begins(line, "GET "):
 		at += len("GET ")
-	case begins(method, "HEAD "):
-		at, r.head = at+len("HEAD "), true
-	case mayBegin(method, "GET "), mayBegin(method, "HEAD "), at < maxBlank && mayBegin(method, "\r\n"):
+	case begins(line, "HEAD "):
+		at, r.method = at+len("HEAD "), head
+	case at < maxBlank && mayBegin(line, "\r\n"):
 		return 0, needMore, none
 	default:
-		return 0, notMine, Method
+		var v verdict
+		if r.method, v = methodOf(line); v != complete {
+			return 0, v, Method
+		}
+		at, r.odd = at+len(methods[r.method]), Method
 	}
 	start, end := at, -1
 	for ; at < len(b); at++ {
@@ -222,6 +369,19 @@ func (r *request) requestLine(b []byte, at int) (next int, v verdict, why Reason
 		return 0, notMine, Version
 	}
 	return at + len(http11), complete, none
+}
+
+// methodOf returns the method that begins a request line.
+func methodOf(line []byte) (method, verdict) {
+	for m, name := range methods {
+		if begins(line, name) {
+			return method(m), complete
+		}
+		if mayBegin(line, name) {
+			return 0, needMore
+		}
+	}
+	return 0, notMine
 }
 
 // fieldLine reads name and value of the field line at b[at] (RFC 9112 §5), the
@@ -302,6 +462,8 @@ func (r *request) options(value []byte) Reason {
 			r.close = true
 		case is(option, "keep-alive"):
 			r.keepAlive = true
+		case is(option, "upgrade"):
+			r.switches, r.odd = true, Connection
 		default:
 			return Connection
 		}

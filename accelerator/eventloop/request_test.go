@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const head = "GET /a HTTP/1.1\r\nHost: a\r\n"
+const start = "GET /a HTTP/1.1\r\nHost: a\r\n"
 
 func TestParse(t *testing.T) {
 	tests := []struct {
@@ -18,22 +18,39 @@ func TestParse(t *testing.T) {
 		{"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET", complete, none, "GET /a 1.1"},
 		{"HEAD /a HTTP/1.0\r\n\r\n", complete, none, "HEAD /a 1.0 close"},
 		{"GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", complete, none, "GET /a 1.0"},
-		{head + "Connection: keep-alive ,\tCLOSE\r\n\r\n", complete, none, "GET /a 1.1 close"},
-		{"\r\n\r\n" + head + "\r\n", complete, none, "GET /a 1.1"},
+		{start + "Connection: keep-alive ,\tCLOSE\r\n\r\n", complete, none, "GET /a 1.1 close cut 2"},
+		{"\r\n\r\n" + start + "\r\n", complete, none, "GET /a 1.1"},
 		{"GET /a?b?c%zz HTTP/1.1\r\nHost: a\r\n\r\n", complete, none, "GET /a?… 1.1"},
 		{"GET /%41 HTTP/1.1\r\nHost: a:65535\r\n\r\n", complete, none, "GET /%41 escaped 1.1"},
-		{head + "If-None-Match: \t\"a\" \t\r\nACCEPT-ENCODING:br\r\nIf-Modified-Since:\r\n\r\n", complete, none, `GET /a 1.1 inm "a" ae br ims`},
-		{head + "X: \xff\tb\r\nUser-Agent: me\r\nReferer: you\r\n\r\n", complete, none, "GET /a 1.1"},
+		{start + "If-None-Match: \t\"a\" \t\r\nACCEPT-ENCODING:br\r\nIf-Modified-Since:\r\n\r\n", complete, none, `GET /a 1.1 inm "a" ae br ims`},
+		{start + "X: \xff\tb\r\nUser-Agent: me\r\nReferer: you\r\n\r\n", complete, none, "GET /a 1.1"},
+
+		{"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", complete, none, "POST /a 1.1 odd body length 5 cut 2"},
+		{"OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n", complete, none, "OPTIONS /a 1.1 odd method"},
+		{start + "Content-Length: 0\r\n\r\n", complete, none, "GET /a 1.1 odd body length 0 cut 2"},
+		{start + "Connection: close\r\nConnection: close\r\n\r\n", complete, none, "GET /a 1.1 close odd repeated_field rare repeated_field cut 3"},
+		{start + "If-None-Match:\r\nIf-None-Match: *\r\n\r\n", complete, none, "GET /a 1.1 inm  odd repeated_field"},
+		{start + "Connection: upgrade\r\n\r\n", complete, none, "GET /a 1.1 odd connection rare upgrade cut 2"},
+		{start + "Connection: close,\r\n\r\n", complete, none, "GET /a 1.1 close odd connection rare connection cut 2"},
+		{start + "Expect: 100-continue\r\n\r\n", complete, none, "GET /a 1.1 odd expect rare expect"},
+		{start + "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", complete, none, "GET /a 1.1 odd connection rare upgrade cut 3"},
+		{start + "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", complete, none, "GET /a 1.1 odd connection cut 3"},
+		{start + "Range: bytes=0-\r\n\r\n", complete, none, "GET /a 1.1 odd range"},
+		{start + "If-Range: \"a\"\r\n\r\n", complete, none, "GET /a 1.1 odd range"},
+		{start + "If-Match: *\r\n\r\n", complete, none, "GET /a 1.1 odd precondition"},
+		{start + "If-Unmodified-Since: x\r\n\r\n", complete, none, "GET /a 1.1 odd precondition"},
+		{start + "TE: trailers\r\n\r\n", complete, none, "GET /a 1.1 rare connection"},
+		{start + "Via: 1.1 a\r\n\r\n", complete, none, "GET /a 1.1 rare via"},
+		{start + "X-Forwarded-For: a\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: a\r\nForwarded: a\r\nKeep-Alive: a\r\n\r\n", complete, none, "GET /a 1.1 cut 6"},
 
 		{"", needMore, none, ""},
 		{"\r", needMore, none, ""},
 		{"GE", needMore, none, ""},
 		{"GET /a HTTP/1", needMore, none, ""},
-		{head + "X", needMore, none, ""},
-		{head + "X: y\r", needMore, none, ""},
-		{head + "\r", needMore, none, ""},
+		{start + "X", needMore, none, ""},
+		{start + "X: y\r", needMore, none, ""},
+		{start + "\r", needMore, none, ""},
 
-		{"POST / HTTP/1.1\r\n", notMine, Method, ""},
 		{"get", notMine, Method, ""},
 		{"\r\n\r\n\r\nGET / HTTP/1.1\r\n", notMine, Method, ""},
 		{"\rGET", notMine, Method, ""},
@@ -45,32 +62,27 @@ func TestParse(t *testing.T) {
 		{"GET /a HTTP/1.1\n\r\n", notMine, RequestLine, ""},
 		{"GET /a HTTP/1.2\r\n", notMine, Version, ""},
 		{"GET /a HTTP/2.0\r\n", notMine, Version, ""},
-		{head + "X y\r\n", notMine, FieldLine, ""},
-		{head + "X : y\r\n", notMine, FieldLine, ""},
-		{head + " X: y\r\n", notMine, FieldLine, ""},
-		{head + "X: a\x00", notMine, FieldLine, ""},
-		{head + "X: a\nY: b\r\n", notMine, FieldLine, ""},
-		{head + "X: a\rY", notMine, FieldLine, ""},
-		{head + "\rX", notMine, FieldLine, ""},
-		{head + strings.Repeat("X: y\r\n", 64), notMine, HeadSize, ""},
+		{start + "X y\r\n", notMine, FieldLine, ""},
+		{start + "X : y\r\n", notMine, FieldLine, ""},
+		{start + " X: y\r\n", notMine, FieldLine, ""},
+		{start + "X: a\x00", notMine, FieldLine, ""},
+		{start + "X: a\nY: b\r\n", notMine, FieldLine, ""},
+		{start + "X: a\rY", notMine, FieldLine, ""},
+		{start + "\rX", notMine, FieldLine, ""},
+		{start + strings.Repeat("X: y\r\n", 64), notMine, HeadSize, ""},
 		{"GET / HTTP/1.1\r\n\r\n", notMine, Host, ""},
 		{"GET / HTTP/1.1\r\nHost:\r\n\r\n", notMine, Host, ""},
 		{"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", notMine, Host, ""},
 		{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", notMine, Host, ""},
 		{"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", notMine, Host, ""},
-		{head + "hOST: a\r\n", notMine, RepeatedField, ""},
-		{head + "Connection: close\r\nConnection: close\r\n", notMine, RepeatedField, ""},
-		{head + "If-None-Match:\r\nIf-None-Match: *\r\n", notMine, RepeatedField, ""},
-		{head + "Connection: upgrade\r\n", notMine, Connection, ""},
-		{head + "Connection: close,\r\n", notMine, Connection, ""},
-		{head + "Content-Length: 0\r\n", notMine, Body, ""},
-		{head + "Transfer-Encoding: chunked\r\n", notMine, Body, ""},
-		{head + "Expect: 100-continue\r\n", notMine, Expect, ""},
-		{head + "Upgrade: h2c\r\n", notMine, Upgrade, ""},
-		{head + "Range: bytes=0-\r\n", notMine, Range, ""},
-		{head + "If-Range: \"a\"\r\n", notMine, Range, ""},
-		{head + "If-Match: *\r\n", notMine, Precondition, ""},
-		{head + "If-Unmodified-Since: x\r\n", notMine, Precondition, ""},
+		{start + "hOST: a\r\n", notMine, RepeatedField, ""},
+		{"TRACE / HTTP/1.1\r\n", notMine, Method, ""},
+		{start + "Content-Length: 0\r\nContent-Length: 0\r\n", notMine, Body, ""},
+		{start + "Content-Length: +1\r\n", notMine, Body, ""},
+		{start + "Content-Length: 1,1\r\n", notMine, Body, ""},
+		{start + "Content-Length: 123456789012345678\r\n", notMine, Body, ""},
+		{start + strings.Repeat("Keep-Alive: 1\r\n", maxCuts), notMine, HeadSize, ""},
+		{start + "Transfer-Encoding: chunked\r\n", notMine, Body, ""},
 	}
 	for _, test := range tests {
 		var r request
@@ -83,7 +95,7 @@ func TestParse(t *testing.T) {
 
 // summary says what was understood.
 func (r *request) summary() string {
-	s := map[bool]string{false: "GET ", true: "HEAD "}[r.head] + string(r.path)
+	s := methods[r.method] + string(r.path)
 	if r.hasQuery {
 		s += "?…"
 	}
@@ -104,6 +116,18 @@ func (r *request) summary() string {
 	}
 	if r.ifModifiedSince != nil {
 		s += strings.TrimRight(" ims "+string(r.ifModifiedSince), " ")
+	}
+	if r.odd != none {
+		s += " odd " + r.odd.String()
+	}
+	if r.rare != none && r.minor == 1 {
+		s += " rare " + r.rare.String()
+	}
+	if r.length >= 0 {
+		s += fmt.Sprint(" length ", r.length)
+	}
+	if r.numCuts > 1 { // Host is always cut.
+		s += fmt.Sprint(" cut ", r.numCuts)
 	}
 	return s
 }

@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ramjet/accelerator/content"
 )
 
 const again = syscall.EAGAIN
@@ -39,6 +41,7 @@ func (l *loop) read(c *conn) {
 			return
 		}
 		emptied := have+n < len(l.in)
+		c.more = !emptied // There is no second event for what is left.
 		rest, ok := l.serve(c, l.in[:have+n])
 		if !ok {
 			return
@@ -112,7 +115,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		}
 		next := proceed
 		if v == complete {
-			next, why = l.answer(c, r)
+			next, why = l.answer(c, r, b)
 		}
 		if v == notMine || next == refuse {
 			if l.flush(c, 0) {
@@ -211,15 +214,40 @@ const (
 	refuse              // not answered: for the complete tier
 )
 
-// answer answers one request, or says why it does not.
-func (l *loop) answer(c *conn, r *request) (step, Reason) {
-	view := l.server.view.Load()
-	if view == nil || r.hasQuery && !view.IgnoreQuery() {
+// answer answers the request that b begins with, or says why it does not.
+func (l *loop) answer(c *conn, r *request, b []byte) (step, Reason) {
+	scene := l.server.scene.Load()
+	if scene == nil {
 		return refuse, NotStatic
 	}
-	form, why := l.find(view, r)
-	if why != none {
+	page, why := l.find(scene.view, r)
+	switch {
+	case why != none:
 		return refuse, why
+	case page != nil && page.Static:
+		return l.answerStatic(c, r, page)
+	case page != nil && page.Redirect:
+		return refuse, NotStatic
+	case scene.route == nil && r.odd != none:
+		return refuse, r.odd
+	case scene.route == nil:
+		return refuse, NotStatic
+	}
+	farm := scene.route(r.method.name(), text(r.host), text(r.target))
+	if farm == nil {
+		return refuse, Special
+	}
+	return l.forward(c, r, b, farm)
+}
+
+// answerStatic answers with a file.
+func (l *loop) answerStatic(c *conn, r *request, page *content.Page) (step, Reason) {
+	if r.odd != none {
+		return refuse, r.odd
+	}
+	form := l.choose(page, r)
+	if form == nil {
+		return refuse, NotAcceptable
 	}
 	body, inMemory := form.Bytes()
 	if !inMemory {
@@ -245,12 +273,12 @@ func (l *loop) answer(c *conn, r *request) (step, Reason) {
 		l.note(c, r, 304, 0)
 		return proceed, none
 	}
-	if !inMemory && !r.head && form.Size > 0 {
+	if !inMemory && r.method != head && form.Size > 0 {
 		return l.answerFile(c, r, form), none
 	}
 	l.head(r, status200, form.OK)
 	l.tally.counters[OK]++
-	if r.head || len(body) == 0 {
+	if r.method == head || len(body) == 0 {
 		l.note(c, r, 200, 0)
 		return proceed, none
 	}

@@ -1,6 +1,6 @@
 // Package eventloop is the fast path: one loop for each CPU, which answers simple
-// requests for static files and hands every other connection, untouched, to the
-// complete tier. It can only say yes: it has no error pages and no redirects.
+// requests for static files, relays plain ones to the farm, and hands every other
+// connection, untouched, to the complete tier. It can only say yes: it has no error pages and no redirects.
 //
 //	server.go   all loops              loop.go      one loop, its connections
 //	accept.go   new connections        conn.go      a connection, the state machine
@@ -8,6 +8,10 @@
 //	match.go    what is asked for      reason.go    why a request is not ours
 //	batch.go    answers in one write   output.go    what did not fit into it
 //	file.go     bodies from files      handoff.go   to the complete tier
+//	farm.go     who is behind          exchange.go  a request for a backend, its answer
+//	forward.go  heads, as passed on    answer.go    what comes back
+//	reply.go    parser of its head     framing.go   and of its body
+//	link.go     backends' connections
 //	wheel.go    deadlines              clock.go     time and Date
 //	inbox.go    news from outside      counters.go  what is counted
 //	far.go      clients far away       syscall.go   every system call
@@ -27,8 +31,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ramjet/accelerator/accesslog"
+	"ramjet/accelerator/backend"
 	"ramjet/accelerator/connlimit"
-	"ramjet/accelerator/content"
 )
 
 // Limits bound what clients may take. All are needed.
@@ -57,7 +61,7 @@ type Server struct {
 	// AccessLog gets a line for each request that a loop answers; nil for none.
 	AccessLog *accesslog.Log
 
-	view    atomic.Pointer[content.View]
+	scene   atomic.Pointer[scene]
 	loops   []*loop
 	handoff *Handoff
 
@@ -67,9 +71,6 @@ type Server struct {
 
 // maxJobs bounds the pieces of files that wait for a helper.
 const maxJobs = 4096
-
-// Show puts a view of the content to work, from the next request on.
-func (s *Server) Show(v *content.View) { s.view.Store(v) }
 
 // Addr returns the address at which the loops listen.
 func (s *Server) Addr() net.Addr { return s.handoff.addr }
@@ -145,7 +146,7 @@ func (s *Server) newLoop(listener, cpu int) (*loop, error) {
 		server: s, cpu: cpu, listener: listener, epoll: -1, bell: -1, reserve: newReserve(),
 		goesFar: beginNear(listener),
 		clock:   newClock(), batch: newBatch(),
-		in: make([]byte, readBuffer), maxHead: min(s.Limits.HeadBytes, headBuffer),
+		in: make([]byte, readBuffer), answerIn: make([]byte, readBuffer), links: map[*backend.Backend][]*conn{}, maxHead: min(s.Limits.HeadBytes, headBuffer),
 	}
 	for state, row := range states {
 		if row.limit != nil {

@@ -107,6 +107,12 @@ func recv(fd int, b []byte) (n int, errno syscall.Errno) {
 	return count(r, errno), errno
 }
 
+// peek looks at what has arrived, and leaves it there. Raw.
+func peek(fd int, b []byte) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_PEEK, 0, 0)
+	return count(r, errno), errno
+}
+
 // send writes as much of b as there is room for. Raw.
 func send(fd int, b []byte, flags int) (n int, errno syscall.Errno) {
 	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)

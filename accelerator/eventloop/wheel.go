@@ -65,20 +65,14 @@ func (w *wheel) turn(now int64, expired func(*conn)) {
 		return
 	}
 	for ; w.at <= due; w.at++ {
-		c := w.spokes[w.at%numSpokes]
-		w.spokes[w.at%numSpokes] = nil
-		for c != nil {
-			next := c.after
-			c.after, c.before, c.spoke = nil, nil, -1
-			if next != nil {
-				next.before = nil
-			}
+		// One by one: what expires may take others with it.
+		for c := w.spokes[w.at%numSpokes]; c != nil; c = w.spokes[w.at%numSpokes] {
+			w.remove(c)
 			if c.deadline < now {
 				expired(c)
 			} else {
 				w.put(c)
 			}
-			c = next
 		}
 	}
 	for w.next = w.at; w.next < w.at+numSpokes && w.spokes[w.next%numSpokes] == nil; {

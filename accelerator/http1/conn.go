@@ -21,9 +21,10 @@ import (
 // No byte is delivered that was neither checked nor meant for a tunnel.
 type conn struct {
 	*net.TCPConn
-	l   *Listener
-	in  deadline
-	out deadline
+	l      *Listener
+	origin net.Conn // from which it was Taken, or nil
+	in     deadline
+	out    deadline
 
 	answered atomic.Uint64 // requests behind which net/http went on to the next
 	tunnel   atomic.Bool   // hijacked: raw from now on

@@ -156,13 +156,24 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
+// Origin returns the connection that one of a Listener was Taken from, nil if it
+// was not.
+func Origin(c net.Conn) net.Conn {
+	if own, ok := c.(*conn); ok {
+		return own.origin
+	}
+	return nil
+}
+
 // takeOver waits for a connection that somebody else accepted.
 func (l *Listener) takeOver() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return l.newConn(nc.(Taken).Take()), nil
+	c := l.newConn(nc.(Taken).Take())
+	c.origin = nc
+	return c, nil
 }
 
 // reserve waits for a slot.

@@ -17,6 +17,11 @@ type Changes struct {
 	Request, Response FieldChanges
 }
 
+// Nothing tells whether they are none.
+func (c *Changes) Nothing() bool {
+	return c.Target == nil && len(c.Request.Set)+len(c.Request.Remove)+len(c.Response.Set)+len(c.Response.Remove) == 0
+}
+
 // FieldChanges are fields that are set, whatever they were, and removed. They must
 // not be about the connection or the framing. Names are in canonical form.
 type FieldChanges struct {

@@ -75,7 +75,17 @@ type Counters struct {
 	tunnels  atomic.Int64
 }
 
-func (c *Counters) add(e Event) { c.events[e].Add(1) }
+// Add counts an event.
+func (c *Counters) Add(e Event) { c.events[e].Add(1) }
+
+// Begin counts a request that is being forwarded, until Leave.
+func (c *Counters) Begin() { c.inFlight.Add(1) }
+
+// Leave is for the end of one that was counted by Begin.
+func (c *Counters) Leave() { c.inFlight.Add(-1) }
+
+// Tunnel counts a tunnel, 1 for one that is opened and -1 for one that is closed.
+func (c *Counters) Tunnel(n int64) { c.tunnels.Add(n) }
 
 // Count is the number of times that e has happened.
 func (c *Counters) Count(e Event) uint64 { return c.events[e].Load() }

@@ -78,10 +78,10 @@ func (x *exchange) end() {
 		x.w.abandon()
 	}
 	c := x.proxy.Counters
-	c.add(x.outcome)
-	c.inFlight.Add(-1)
+	c.Add(x.outcome)
+	c.Leave()
 	if x.tunnel {
-		c.tunnels.Add(-1)
+		c.Tunnel(-1)
 		_ = x.conn.Close() // ReverseProxy forgets it where the client's cannot be taken
 	}
 	if x.backend != nil {
@@ -137,16 +137,26 @@ func (x *exchange) address() string {
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	pool, ctx := x.proxy.Pool, out.Context()
 	choice := x.choice()
-	b, err := pool.Take(ctx, choice)
-	switch {
-	case err != nil:
-		return nil, err
-	case b == nil:
-		return nil, errDrained
+	made := takeAttempt(ctx)
+	var b *backend.Backend
+	if made == nil {
+		var err error
+		switch b, err = pool.Take(ctx, choice); {
+		case err != nil:
+			return nil, err
+		case b == nil:
+			return nil, errDrained
+		}
 	}
 	began := time.Now()
 	for repeats := 0; ; {
-		res, err := x.attempt(out, b)
+		var res *http.Response
+		var err error
+		if made != nil {
+			b, err, made = made.Backend, x.adopt(made), nil
+		} else {
+			res, err = x.attempt(out, b)
+		}
 		if err == nil || ctx.Err() != nil {
 			return res, err
 		}
@@ -168,15 +178,15 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		case next == nil:
 			return nil, err
 		case !seen:
-			x.proxy.Counters.add(FailedOver)
+			x.proxy.Counters.Add(FailedOver)
 		case !pool.Retry():
-			x.proxy.Counters.add(RetryDenied)
+			x.proxy.Counters.Add(RetryDenied)
 			pool.Release(next)
 			return nil, err
 		default:
 			repeats++
 			x.failed(b)
-			x.proxy.Counters.add(Resent)
+			x.proxy.Counters.Add(Resent)
 		}
 		x.proxy.Log.Debug("trying another backend", "backend", x.address(), "error", err)
 		b = next
@@ -194,7 +204,7 @@ func (x *exchange) hold(ctx context.Context, began time.Time) bool {
 	}
 	if !x.held {
 		x.held = true
-		x.proxy.Counters.add(Held)
+		x.proxy.Counters.Add(Held)
 	}
 	select {
 	case <-ctx.Done():
@@ -251,7 +261,7 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	x.connected = true
 	x.conn = info.Conn
 	if x.connections == 2 {
-		x.proxy.Counters.add(Retried)
+		x.proxy.Counters.Add(Retried)
 	}
 	if x.connections > 1 && info.Reused {
 		_ = info.Conn.Close()
@@ -299,7 +309,7 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 	}
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
 	x.tunnel = true
-	x.proxy.Counters.tunnels.Add(1)
+	x.proxy.Counters.Tunnel(1)
 	unlimit(x.conn)
 	return nil
 }

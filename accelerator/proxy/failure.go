@@ -50,7 +50,9 @@ func (x *exchange) diagnose(err error) failure {
 		return failure{ConnectTimeout, http.StatusGatewayTimeout, "no backend accepted a connection in time"}
 	case !x.connected:
 		return failure{NoConnection, http.StatusBadGateway, "no backend could be connected to"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, backend.ErrClientStalled):
+		return failure{ClientStalled, http.StatusRequestTimeout, "the request body did not arrive in time"}
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, backend.ErrNotRead):
 		return failure{BackendStalled, http.StatusGatewayTimeout, "the backend did not read the request in time"}
 	case timeout:
 		return failure{FirstByteTimeout, http.StatusGatewayTimeout, "the backend did not answer in time"}

@@ -15,7 +15,7 @@ func (p *Proxy) ClientOf(r *http.Request) netip.Addr { return p.clientOf(r) }
 // to come again.
 func (p *Proxy) TooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	p.once.Do(p.init)
-	p.Counters.add(Limited)
+	p.Counters.Add(Limited)
 	h := w.Header()
 	h.Set("Retry-After", strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10))
 	h.Set("Cache-Control", "no-store") // RFC 6585 §4

@@ -13,6 +13,7 @@
 //	affinity.go    requests that belong together        explain.go   what would be sent, in words
 //	identity.go    who asks, for the backend            limited.go   more than one client may
 //	counters.go    the events, one table                greeting.go  who asks, before the first byte
+//	attempt.go     what somebody else tried before
 //
 // # What is altered
 //
@@ -39,6 +40,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -183,6 +185,13 @@ func (p *Proxy) Close() {
 	p.transports.close()
 }
 
+// Dial makes a connection to a backend, for somebody who speaks HTTP/1.1 himself.
+func (p *Proxy) Dial(ctx context.Context, b *backend.Backend) (net.Conn, error) {
+	p.once.Do(p.init)
+	d := dialer{backend: b, connect: limit(p.ConnectTimeout, DefaultConnectTimeout)}
+	return d.dial(ctx, "", "")
+}
+
 // ServeHTTP forwards r and its answer. When the answer breaks off it panics with
 // http.ErrAbortHandler, so that the server closes the connection and the client
 // does not take what it has for the whole.
@@ -205,7 +214,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, changes *Changes) 
 
 // refuse answers a request that is not forwarded, and closes the connection.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
-	p.Counters.add(Refused)
+	p.Counters.Add(Refused)
 	w.Header().Set("Connection", "close")
 	p.ErrorPage(w, r, status, reason)
 }
@@ -221,7 +230,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, c
 		x.body = newClientBody(w, r, p.idle, &changes.Request)
 	}
 	x.w.init(w, r, x.body, p.idle)
-	p.Counters.inFlight.Add(1)
+	p.Counters.Begin()
 	defer x.end()
 	x.run(ctx)
 	x.complete = true

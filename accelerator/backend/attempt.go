@@ -1,0 +1,30 @@
+package backend
+
+import "errors"
+
+// An Attempt is a request that a backend has failed already, before a byte of its
+// answer was sent to the client. Whoever made it passes it on to somebody who tries
+// the next backend, or says what is wrong.
+type Attempt struct {
+	Backend *Backend // it is over there: released
+	// Connected tells whether the request may have reached the backend.
+	Connected bool
+	// Err is what it ended in.
+	Err error
+}
+
+// What an attempt may end in besides the errors of a connection that is not made.
+var (
+	ErrNoAnswer      = errors.New("the backend closed the connection before its answer")
+	ErrBadAnswer     = errors.New("the head of the backend's answer is malformed, or too large")
+	ErrFirstByte     = error(timeout("the backend did not begin its answer in time"))
+	ErrNotRead       = errors.New("the backend did not read the request in time")
+	ErrClientStalled = errors.New("the client stopped sending inside the request's body")
+)
+
+// timeout is an error that says so, as a net.Error.
+type timeout string
+
+func (t timeout) Error() string { return string(t) }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }

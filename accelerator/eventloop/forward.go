@@ -1,0 +1,97 @@
+package eventloop
+
+import "strconv"
+
+// pseudonym is our name in Via (RFC 9110 §7.6.3), as the complete tier has it.
+const pseudonym = "ramjet"
+
+// appendRequest writes the head of a request as a backend gets it (RFC 9110 §7.6):
+// the target and the fields as they were received, without those that are about
+// the client's connection, or that a client might have forged; then ours. The
+// length of the body is written by us, from the number that was read.
+func (x *exchange) appendRequest(b []byte, r *request, head []byte) []byte {
+	b = append(b, methods[r.method]...)
+	b = append(b, r.target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	if x.farm.RewriteHost {
+		b = append(b, x.backend.Origin.Host...)
+	} else {
+		b = append(b, r.host...)
+	}
+	b = append(b, "\r\n"...)
+	at := r.fields
+	for _, cut := range r.cuts[:r.numCuts] {
+		b = append(b, head[at:cut.from]...)
+		at = cut.to
+	}
+	b = append(b, head[at:r.size-len("\r\n")]...)
+	if r.length >= 0 {
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, r.length, 10)
+		b = append(b, "\r\n"...)
+	}
+	if len(r.upgrade) > 0 {
+		b = append(b, "Upgrade: "...)
+		b = append(b, r.upgrade...)
+		b = append(b, "\r\nConnection: Upgrade\r\n"...)
+	}
+	if x.farm.XForwarded {
+		b = append(b, "X-Forwarded-For: "...)
+		b = x.client.from.AppendTo(b)
+		b = append(b, "\r\nX-Forwarded-Host: "...)
+		b = append(b, r.host...)
+		b = append(b, "\r\nX-Forwarded-Proto: http\r\n"...)
+	}
+	if x.farm.Forwarded {
+		b = append(b, "Forwarded: for="...)
+		if from := x.client.from; from.Is4() {
+			b = from.AppendTo(b)
+		} else {
+			b = append(b, `"[`...)
+			b = from.AppendTo(b)
+			b = append(b, `]"`...)
+		}
+		b = append(b, `;host="`...)
+		b = append(b, r.host...) // A plain host has nothing to be quoted.
+		b = append(b, "\";proto=http\r\n"...)
+	}
+	return append(b, "Via: 1.1 "+pseudonym+"\r\n\r\n"...)
+}
+
+// appendReply writes the head of an answer as the client gets it. The length of
+// the body, or that it comes in chunks, is written by us.
+func (l *loop) appendReply(b []byte, x *exchange, r *reply) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(r.status), 10)
+	b = append(b, ' ')
+	b = append(b, r.reason...)
+	b = append(b, "\r\n"...)
+	for _, line := range r.lines {
+		b = append(b, line...)
+		b = append(b, "\r\n"...)
+	}
+	if r.status >= 200 {
+		if !r.dated {
+			b = append(b, l.clock.date...)
+		}
+		switch {
+		case x.chunked:
+			b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		case r.length >= 0 && r.status != 204 && r.status != 304:
+			b = append(b, "Content-Length: "...)
+			b = strconv.AppendInt(b, r.length, 10)
+			b = append(b, "\r\n"...)
+		}
+		if x.close {
+			b = append(b, "Connection: close\r\n"...)
+		}
+	}
+	if r.status == 101 {
+		b = append(b, "Upgrade: "...)
+		b = append(b, r.upgrade...)
+		b = append(b, "\r\nConnection: Upgrade\r\n"...)
+	}
+	b = append(b, "Via: 1."...)
+	b = append(b, '0'+r.minor)
+	return append(b, " "+pseudonym+"\r\n\r\n"...)
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"ramjet/accelerator/config"
+	"ramjet/accelerator/eventloop"
+	"ramjet/accelerator/http1"
+	"ramjet/accelerator/proxy"
+	"ramjet/accelerator/route"
+)
+
+// relay is what the event loops may do of a pool's work by themselves, nil if a
+// setting is only seen to by the complete tier.
+func (p *pool) relay(c *config.Config, f *config.Forward) *eventloop.Farm {
+	byHash := f.Balance == "hash"
+	if f.StickyCookie != "" || p.Greeting != proxy.NoGreeting || byHash && p.HashOn != proxy.HashAddress {
+		return nil
+	}
+	for _, b := range p.Pool.Backends() {
+		if b.Origin.Scheme != "http" {
+			return nil
+		}
+	}
+	return &eventloop.Farm{
+		Pool: p.Pool, Dial: p.Dial, Note: relayEvents(p.Counters),
+		FirstByte: f.FirstByteTimeout, Idle: f.IdleTimeout, KeepAlive: proxy.DefaultKeepAlive,
+		HeadBytes: proxy.DefaultMaxResponseHeader, BodyBytes: c.Limits.BodyBytes,
+		XForwarded: p.Identity != proxy.Forwarded, Forwarded: p.Identity != proxy.XForwarded,
+		Trusted: p.Trusted, RewriteHost: p.RewriteHost, ByAddress: byHash,
+	}
+}
+
+// relayEvents counts what happens in the loops where the proxy counts.
+func relayEvents(c *proxy.Counters) func(eventloop.Event) {
+	ends := map[eventloop.Event]proxy.Event{
+		eventloop.Relayed: proxy.OK, eventloop.ClientAborted: proxy.ClientAborted,
+		eventloop.BackendAborted: proxy.BackendAborted, eventloop.BackendStalled: proxy.BackendStalled,
+	}
+	return func(e eventloop.Event) {
+		switch e {
+		case eventloop.Began:
+			c.Begin()
+		case eventloop.GivenUp: // It begins anew in the complete tier.
+			c.Leave()
+		case eventloop.Retried:
+			c.Add(proxy.Retried)
+		case eventloop.TunnelBegan:
+			c.Tunnel(1)
+		case eventloop.TunnelEnded:
+			c.Tunnel(-1)
+		default:
+			c.Add(ends[e])
+			c.Leave()
+		}
+	}
+}
+
+// route is the way of the event loops to the farm, nil if there is none.
+func (l *live) route() eventloop.Route {
+	if len(l.farm.pools) == 0 {
+		return nil
+	}
+	relays := map[*pool]*eventloop.Farm{}
+	for _, settings := range l.config.AllPools() {
+		p := l.farm.pool(settings.Name)
+		relays[p] = p.relay(l.config, &settings.Forward)
+	}
+	farms := make([]*eventloop.Farm, len(l.farm.routes)) // nil for those that change or count something
+	for i := range l.farm.routes {
+		if r := &l.farm.routes[i]; r.limit == nil && r.Changes.Nothing() {
+			farms[i] = relays[r.pool]
+		}
+	}
+	table, fallback := l.farm.table, relays[l.farm.fallback]
+	return func(method, host, target string) *eventloop.Farm {
+		if len(farms) == 0 {
+			return fallback
+		}
+		if i := table.Match(method, host, route.Path(target)); i >= 0 {
+			return farms[i]
+		}
+		return fallback
+	}
+}
+
+// attempted tells the proxy of requests that a loop has tried to relay.
+func attempted(ctx context.Context, c net.Conn) context.Context {
+	if from, ok := http1.Origin(c).(*eventloop.Conn); ok && from.Failed() != nil {
+		return proxy.WithAttempt(ctx, from.Failed())
+	}
+	return ctx
+}
