@@ -96,8 +96,13 @@ func fuzzSite(t testing.TB) string {
 
 // inProcess starts the program's parts in this process, so that the fuzzer sees
 // what they do, and returns where they listen. Larger files are sent from disk.
-func inProcess(t testing.TB, root string, alone bool) string {
-	setup := fmt.Sprintf(`{"listen": "127.0.0.1:0", "content": {"root": %q, "memory_per_file": "1KiB"}, "eventloop": {"disabled": %v, "loops": 1}}`, root, alone)
+func inProcess(t testing.TB, root string, alone bool, backends ...string) string {
+	setup := fmt.Sprintf(`{"listen": "127.0.0.1:0", "content": {"root": %q, "memory_per_file": "1KiB"}, "eventloop": {"disabled": %v, "loops": 1},
+		"forward": {"retries": 0}, "ejection": {"failures": 0}, "health": {"check": "off"}, "backends": [`, root, alone)
+	for _, b := range backends {
+		setup += fmt.Sprintf(`{"url": "http://%s"}`, b)
+	}
+	setup += "]}"
 	c, err := config.Parse("ramjet.json", []byte(setup))
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +129,9 @@ func inProcess(t testing.TB, root string, alone bool) string {
 	return s.listener.Addr().String()
 }
 
-// converse sends the stream, in pieces, and then says that it has said all. It
+// converse sends the stream, in pieces, and then, perhaps after a wait, says that it has said all. It
 // returns what came back, in a form in which the same is the same.
-func converse(t *testing.T, address string, stream []byte, seed uint64) string {
+func converse(t *testing.T, address string, stream []byte, seed uint64, wait ...time.Duration) string {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +151,9 @@ func converse(t *testing.T, address string, stream []byte, seed uint64) string {
 			if rest = rest[n:]; random.IntN(2) == 0 {
 				time.Sleep(50 * time.Microsecond)
 			}
+		}
+		if len(wait) > 0 {
+			time.Sleep(wait[0])
 		}
 		c.(*net.TCPConn).CloseWrite()
 	}()

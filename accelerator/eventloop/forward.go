@@ -74,6 +74,11 @@ func (l *loop) appendReply(b []byte, x *exchange, r *reply) []byte {
 		if !r.dated {
 			b = append(b, l.clock.date...)
 		}
+		if r.coded && len(r.trailer) > 0 {
+			b = append(b, "Trailer: "...)
+			b = append(b, r.trailer...)
+			b = append(b, "\r\n"...)
+		}
 		switch {
 		case x.chunked:
 			b = append(b, "Transfer-Encoding: chunked\r\n"...)

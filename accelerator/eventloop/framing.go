@@ -33,6 +33,7 @@ type place uint8
 
 const (
 	inSize place = iota
+	behindSize
 	inExtension
 	afterSize
 	inData
@@ -112,15 +113,19 @@ func (f *framing) step(c byte) bool {
 		if f.digits == 0 {
 			return false
 		}
+		f.place = behindSize
+		return f.step(c)
+	case behindSize:
 		switch c {
 		case '\r':
 			f.place = afterSize
 			return true
-		case ';', ' ', '\t':
+		case ';':
 			f.place = inExtension
 			return true
 		}
-		return false
+		f.extra++
+		return (c == ' ' || c == '\t') && f.extra <= maxExtension
 	case inExtension:
 		if c == '\r' {
 			f.place = afterSize

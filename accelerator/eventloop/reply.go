@@ -16,6 +16,7 @@ type reply struct {
 	coded  bool  // Transfer-Encoding: chunked
 	dated  bool  // it has a Date
 
+	trailer []byte   // the trailer fields that it announces
 	upgrade []byte   // the protocol that it changes to, nil if Connection does not say so
 	named   [][]byte // what Connection names besides close and keep-alive
 	lines   [][]byte // the field lines that are passed on, without their ends
@@ -152,9 +153,20 @@ const (
 // field takes note of a field.
 func (r *reply) field(name, value []byte, keep *bool) fate {
 	switch len(name) {
+	case len("te"):
+		if is(name, "te") {
+			return stays
+		}
 	case len("date"):
 		r.dated = r.dated || is(name, "date")
 	case len("upgrade"):
+		if is(name, "trailer") {
+			if r.trailer != nil {
+				return malformed
+			}
+			r.trailer = value
+			return stays
+		}
 		if is(name, "upgrade") {
 			r.upgrade = value
 			return stays
@@ -191,6 +203,10 @@ func (r *reply) field(name, value []byte, keep *bool) fate {
 		return stays
 	case len("proxy-authenticate"):
 		if is(name, "proxy-authenticate") {
+			return stays
+		}
+	case len("proxy-authorization"):
+		if is(name, "proxy-authorization") {
 			return stays
 		}
 	}

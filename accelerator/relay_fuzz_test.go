@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The relay against the proxy of the complete tier, from both sides: whatever
+// bytes a client sends, the backend gets the same requests, and the client the same
+// answers; whatever bytes a backend sends, the client gets the same answer.
+
+// FuzzRelayRequests has a farm behind FuzzTiers: one that says what it got.
+func FuzzRelayRequests(f *testing.F) {
+	const end = getHead + "\r\n"
+	for _, s := range append(slices.Clone(streams),
+		"GET /farm"+end+"GET /digits.txt"+end+"GET /farm?a=b&c"+end,
+		"POST /farm"+getHead+"Content-Length: 5\r\n\r\nhelloGET /farm"+end,
+		"PUT /farm"+getHead+"Content-Length: 0\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=x\r\n\r\nDELETE /farm"+end,
+		"POST /farm"+getHead+"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /farm"+end,
+		"GET /farm"+getHead+"Connection: close, X-A\r\nX-A: b\r\nTE: trailers\r\n\r\n",
+		"HEAD /farm"+end+"OPTIONS /farm"+end+"TRACE /farm"+end+"PATCH //farm"+end+"GET /../farm"+end+"GET /%2e%2e/%00?%zz"+end,
+		"POST /farm"+getHead+"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
+		"GET /farm HTTP/1.0\r\n\r\n", "GET /farm HTTP/1.1\r\nhOST:b\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\nX_Y: \t z \r\nCookie: a\r\nCookie: b\r\n\r\n",
+	) {
+		f.Add([]byte(s), uint64(len(s)))
+	}
+	const pause = 200 * time.Millisecond
+	root, backend := fuzzSite(f), startEcho(f)
+	loops, alone := inProcess(f, root, false, backend), inProcess(f, root, true, backend)
+	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
+		if len(stream) > 64<<10 {
+			t.Skip("larger than any head and its neighbours")
+		}
+		// A client that has said all is taken for one that has gone.
+		patient := append(slices.Clone(stream), "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"...)
+		var got, want string
+		for range 3 { // A reset may take an answer with it: only what is always so counts.
+			got, want = converse(t, loops, patient, seed, pause), converse(t, alone, patient, seed, pause)
+			if got == want {
+				return
+			}
+		}
+		t.Errorf("through the relay\n%s\nand through the proxy\n%s\nto %q, cut by %d", brief(got), brief(want), stream, seed)
+	})
+}
+
+// startEcho starts a backend whose answer says what it was asked.
+func startEcho(t testing.TB) (address string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{
+		DisableGeneralOptionsHandler: true,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			delete(r.Header, "Via") // It has the version of what the client sent.
+			lines := []string{}
+			for name, values := range r.Header {
+				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
+			}
+			slices.Sort(lines)
+			fmt.Fprintf(w, "%s %s, host %q, length %d, trailer %v\n%s\n%q\n", r.Method, r.RequestURI, r.Host, len(body), r.Trailer, strings.Join(lines, "\n"), body)
+		}),
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
+	return listener.Addr().String()
+}
+
+// FuzzRelayAnswers has a backend that sends whatever bytes come, in whatever
+// pieces, and then closes.
+func FuzzRelayAnswers(f *testing.F) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for _, s := range []string{
+		ok + "Content-Length: 3\r\n\r\nabc", ok + "Content-Length: 3\r\n\r\nabcd", ok + "Content-Length: 4\r\n\r\nabc",
+		ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ok + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\nX: y\r\n\r\n",
+		ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+		ok + "\r\nuntil the end", "HTTP/1.0 200 OK\r\n\r\nuntil the end", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\nabc",
+		ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ok + "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok + "Content-Length: 0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+		"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 101 x\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n",
+		ok + "X: a\r\n b\r\nContent-Length: 0\r\n\r\n", ok + "X : a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200\nContent-Length: 1\n\na",
+		ok + "Connection: close, X\r\nX: y\r\nKeep-Alive: a\r\nDate: x\r\nVia: 1.1 a\r\nContent-Length: 0\r\n\r\n",
+		"", "HTTP/1.1 ", "garbage\r\n\r\n", ok + "Content-Length: -1\r\n\r\n", ok + "Content-Length: 99999999999999999999\r\n\r\n", "HTTP/1.1 999 \x01\r\n\r\n",
+	} {
+		f.Add([]byte(s), uint64(len(s)), false)
+		f.Add([]byte(s), uint64(len(s)), true)
+	}
+	var answer atomic.Pointer[[]byte]
+	var cut atomic.Uint64
+	backend := startRaw(f, &answer, &cut)
+	root := fuzzSite(f)
+	loops, alone := inProcess(f, root, false, backend), inProcess(f, root, true, backend)
+	f.Fuzz(func(t *testing.T, text []byte, seed uint64, isHead bool) {
+		if len(text) > 64<<10 {
+			t.Skip("larger than any head")
+		}
+		answer.Store(&text)
+		cut.Store(seed)
+		method := "GET"
+		if isHead {
+			method = "HEAD"
+		}
+		got, want := askOnce(t, loops, method), askOnce(t, alone, method)
+		if !agree(got, want, text) {
+			t.Errorf("through the relay\n%+v\nand through the proxy\n%+v\nof %q", got, want, text)
+		}
+	})
+}
+
+// startRaw starts a backend that sends the text to whoever asks, and closes.
+func startRaw(t testing.TB, text *atomic.Pointer[[]byte], seed *atomic.Uint64) (address string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(patience))
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+					return
+				}
+				random := rand.New(rand.NewPCG(seed.Load(), 0))
+				for rest := *text.Load(); len(rest) > 0; {
+					n := 1 + random.IntN(len(rest))
+					if _, err := c.Write(rest[:n]); err != nil {
+						return
+					}
+					if rest = rest[n:]; random.IntN(2) == 0 {
+						time.Sleep(50 * time.Microsecond)
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// received is what a client understands of an answer.
+type received struct {
+	status  int
+	infos   int
+	fields  string
+	body    string
+	trailer string
+	whole   bool
+	refused bool // by our own 502; all else is empty
+}
+
+// askOnce asks one question, and reads the answer as net/http does.
+func askOnce(t *testing.T, address, method string) (r received) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "%s /farm HTTP/1.1\r\nHost: a\r\n\r\n", method)
+	in := bufio.NewReader(c)
+	for {
+		res, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			return r
+		}
+		if res.StatusCode < 200 {
+			r.infos++
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		r.status, r.body, r.whole = res.StatusCode, string(body), err == nil
+		lines := []string{}
+		for name, values := range res.Header {
+			if name != "Date" && name != "Connection" {
+				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
+			}
+		}
+		slices.Sort(lines)
+		r.fields = strings.Join(lines, "\n")
+		r.trailer = fmt.Sprint(res.Trailer)
+		if r.status == http.StatusBadGateway && res.Header.Get("Server") == "ramjet" {
+			return received{refused: true}
+		}
+		return r
+	}
+}
+
+// agree tells whether two clients were told the same. A broken answer is as good as
+// another: how much of it went out before that was noticed is chance. The relay may
+// refuse what the proxy lets pass: folded lines, both framings. It leaves out fields
+// that Connection names, which net/http forgets if it says close as well.
+func agree(relay, proxy received, text []byte) bool {
+	if bytes.Contains(bytes.ToLower(text), []byte("connection")) {
+		relay.fields, proxy.fields = "", ""
+	}
+	return relay == proxy || relay.refused || !relay.whole && !proxy.whole
+}
