@@ -23,7 +23,7 @@ import (
 var stateLimits = map[string]string{
 	"idle": "`limits.idle_time`", "head": "`limits.head_time`", "sending": "`limits.stall_time` without an acknowledgement",
 	"fetching": "-", "lingering": "0.5 s",
-	"connecting": "`forward.connect_timeout`", "tunnelling": "-", "unused": "4 s", "tunnelled": "-",
+	"connecting": "`forward.connect_timeout`", "linking": "`forward.connect_timeout`", "tunnelling": "-", "unused": "4 s", "tunnelled": "-",
 	"relaying": "`limits.stall_time` or `forward.idle_timeout` for a piece of the request",
 	"asking":   "`forward.first_byte_timeout`, then `forward.idle_timeout` for each piece",
 }

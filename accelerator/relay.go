@@ -25,7 +25,7 @@ func (p *pool) relay(c *config.Config, f *config.Forward) *eventloop.Farm {
 	}
 	return &eventloop.Farm{
 		Pool: p.Pool, Dial: p.Dial, Note: relayEvents(p.Counters),
-		FirstByte: f.FirstByteTimeout, Idle: f.IdleTimeout, KeepAlive: proxy.DefaultKeepAlive,
+		Connect: f.ConnectTimeout, FirstByte: f.FirstByteTimeout, Idle: f.IdleTimeout, KeepAlive: proxy.DefaultKeepAlive,
 		HeadBytes: proxy.DefaultMaxResponseHeader, BodyBytes: c.Limits.BodyBytes,
 		XForwarded: p.Identity != proxy.Forwarded, Forwarded: p.Identity != proxy.XForwarded,
 		Trusted: p.Trusted, RewriteHost: p.RewriteHost, ByAddress: byHash,

@@ -13,8 +13,9 @@ type Attempt struct {
 	Err error
 }
 
-// What an attempt may end in besides the errors of a connection that is not made.
+// What an attempt may end in besides the errors of connect(2).
 var (
+	ErrConnect       = error(timeout("the backend did not accept a connection in time"))
 	ErrNoAnswer      = errors.New("the backend closed the connection before its answer")
 	ErrBadAnswer     = errors.New("the head of the backend's answer is malformed, or too large")
 	ErrFirstByte     = error(timeout("the backend did not begin its answer in time"))

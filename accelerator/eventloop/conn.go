@@ -63,6 +63,7 @@ const (
 	connecting
 	relaying
 	tunnelling
+	linking
 	unused
 	asking
 	tunnelled
@@ -106,6 +107,7 @@ func init() { // The functions refer to the table.
 		connecting: {"connecting", "a connection to a backend", nil, nil, nil, nil},
 		relaying:   {"relaying", "a backend's answer, or the rest of its own request", (*loop).feed, nil, (*loop).feedTooSlow, nil},
 		tunnelling: {"tunnelling", "whatever one side says to the other", (*loop).fromClient, (*loop).toClient, nil, nil},
+		linking:    {"linking", "a backend to accept a connection", (*loop).linkUp, (*loop).linkUp, (*loop).linkTooSlow, nil},
 		unused:     {"unused", "a request to a backend", (*loop).linkTalks, nil, (*loop).linkTooOld, nil},
 		asking:     {"asking", "the answer of a backend", (*loop).readAnswer, (*loop).askMore, (*loop).answerTooSlow, nil},
 		tunnelled:  {"tunnelled", "the same, as a backend", (*loop).fromBackend, (*loop).toBackend, nil, nil},

@@ -15,10 +15,11 @@ import (
 // Immutable.
 type Farm struct {
 	Pool *backend.Pool // all of them http
-	// Dial makes a connection to a backend, within its time. It is called from
-	// goroutines of its own.
+	// Dial makes a connection to a backend that is not at a known address of TCP,
+	// within its time. It is called from goroutines of its own.
 	Dial func(ctx context.Context, b *backend.Backend) (net.Conn, error)
 
+	Connect   time.Duration // for a backend to accept a connection; 0 is no limit
 	FirstByte time.Duration // from the end of the request to the head of the answer; 0 is no limit
 	Idle      time.Duration // between two pieces of a body; 0 is no limit
 	KeepAlive time.Duration // for which an unused connection is kept

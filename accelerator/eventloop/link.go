@@ -3,6 +3,7 @@ package eventloop
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -12,7 +13,7 @@ import (
 	"ramjet/accelerator/backend"
 )
 
-// A link is a connection to a backend: a conn in the states unused, asking or tunnelled. It
+// A link is a connection to a backend: a conn in the states linking, unused, asking or tunnelled. It
 // is in the epoll set from its beginning to its end, and between two exchanges in
 // the loop's list of those that are unused.
 
@@ -28,13 +29,18 @@ type linked struct {
 	err     error
 }
 
-// dial has a link made for an exchange. The resolver and the kernel may take their
-// time, so it is done elsewhere; it is rare, for links are used again.
+// dial has a link made for an exchange. It is rare, for links are used again.
 func (l *loop) dial(x *exchange) {
 	c := x.client
 	x.fresh = true
 	c.state = connecting
-	l.wheel.set(c, never) // Dial has a limit.
+	l.wheel.set(c, never) // The link has a limit.
+	network, address, err := x.backend.Endpoint()
+	if to, bad := netip.ParseAddrPort(address); err == nil && bad == nil && network == "tcp" {
+		l.connect(x, to)
+		return
+	}
+	// The resolver may take its time, so it is done elsewhere.
 	m := &linked{client: c.key, farm: x.farm, backend: x.backend}
 	go func() {
 		m.fd, m.err = m.farm.dial(m.backend)
@@ -42,6 +48,62 @@ func (l *loop) dial(x *exchange) {
 			closeDescriptor(m.fd)
 		}
 	}()
+}
+
+// connect makes a link to an address.
+func (l *loop) connect(x *exchange, to netip.AddrPort) {
+	fd, errno := connect(to)
+	if errno != 0 {
+		l.linkFails(x, errno)
+		return
+	}
+	u := l.addLink(&linked{farm: x.farm, backend: x.backend, fd: fd})
+	if u == nil {
+		l.linkFails(x, syscall.ENOMEM)
+		return
+	}
+	u.state, u.x, x.link = linking, x, u
+	if x.farm.Connect > 0 {
+		l.wheel.set(u, l.clock.now+int64(x.farm.Connect))
+	} else {
+		l.wheel.set(u, never)
+	}
+}
+
+// linkUp is told that a connection was made, or was not.
+func (l *loop) linkUp(u *conn) {
+	x := u.x
+	if errno := failure(int(u.fd)); errno != 0 {
+		l.linkFails(x, errno)
+		return
+	}
+	l.linked(x, u)
+}
+
+// linkTooSlow is for a backend that does not accept a connection in time.
+func (l *loop) linkTooSlow(u *conn) { l.linkFails(u.x, backend.ErrConnect) }
+
+// linkFails gives a request to the complete tier that could not be sent.
+func (l *loop) linkFails(x *exchange, err error) {
+	if x.link != nil {
+		l.hangUp(x.link)
+		x.link = nil
+	}
+	l.giveUp(x.client, x, &backend.Attempt{Backend: x.backend, Err: err})
+}
+
+// linked goes on with an exchange that has its link.
+func (l *loop) linked(x *exchange, u *conn) {
+	c := x.client
+	body := c.in[:min(int64(len(c.in)), x.want)]
+	l.send(x, u, body)
+	if c.x != x {
+		return
+	}
+	c.in = c.in[:copy(c.in, c.in[len(body):])]
+	if c.more || c.ended {
+		l.feed(c)
+	}
 }
 
 // dial makes a connection, and returns a descriptor that Go's poller knows nothing of.
@@ -63,35 +125,24 @@ func (f *Farm) dial(b *backend.Backend) (fd int, err error) {
 	return duplicate(file)
 }
 
-// linkMade goes on with the exchange that waits for a link.
+// linkMade goes on with the exchange that waits for a link which was made elsewhere.
 func (l *loop) linkMade(m *linked) {
 	c := l.lookup(m.client)
 	waits := c != nil && c.state == connecting && c.x.backend == m.backend
 	if m.err != nil {
 		if waits {
-			x := c.x
-			l.giveUp(c, x, &backend.Attempt{Backend: x.backend, Err: m.err})
+			l.linkFails(c.x, m.err)
 		}
 		return
 	}
 	link := l.addLink(m)
 	switch {
-	case link == nil:
-		if waits {
-			l.answerFails(c.x, backend.ErrNoAnswer)
-		}
-	case !waits:
+	case link != nil && waits:
+		l.linked(c.x, link)
+	case link != nil:
 		l.keepLink(link)
-	default:
-		x := c.x
-		body := c.in[:min(int64(len(c.in)), x.want)]
-		l.send(x, link, body)
-		if c.x == x {
-			c.in = c.in[:copy(c.in, c.in[len(body):])]
-			if c.more || c.ended {
-				l.feed(c)
-			}
-		}
+	case waits:
+		l.linkFails(c.x, syscall.ENOMEM)
 	}
 }
 

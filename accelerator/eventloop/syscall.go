@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -99,6 +101,56 @@ func accept(listener int) (fd int, from netip.Addr, errno syscall.Errno) {
 		from = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&sa)).Addr).Unmap()
 	}
 	return int(r), from, 0
+}
+
+// connect begins to connect to an address. Raw but for the making of the socket.
+func connect(to netip.AddrPort) (fd int, errno syscall.Errno) {
+	family := unix.AF_INET6
+	if to.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err.(syscall.Errno)
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // It is faster with, and right without.
+	var at unsafe.Pointer
+	size := uintptr(unix.SizeofSockaddrInet4)
+	port := to.Port()<<8 | to.Port()>>8 // Network byte order; both of our architectures are little-endian.
+	if family == unix.AF_INET {
+		at = unsafe.Pointer(&unix.RawSockaddrInet4{Family: uint16(family), Port: port, Addr: to.Addr().As4()})
+	} else {
+		size = unix.SizeofSockaddrInet6
+		at = unsafe.Pointer(&unix.RawSockaddrInet6{Family: uint16(family), Port: port, Addr: to.Addr().As16(), Scope_id: scope(to.Addr())})
+	}
+	_, _, errno = syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(at), size)
+	if errno == unix.EINPROGRESS {
+		errno = 0
+	}
+	if errno != 0 {
+		closeDescriptor(fd)
+	}
+	return fd, errno
+}
+
+// scope is the number of the interface that a link-local address is meant for.
+func scope(a netip.Addr) uint32 {
+	if n, err := strconv.ParseUint(a.Zone(), 10, 32); err == nil {
+		return uint32(n)
+	}
+	if i, err := net.InterfaceByName(a.Zone()); a.Zone() != "" && err == nil {
+		return uint32(i.Index)
+	}
+	return 0
+}
+
+// failure is what has become of a connect.
+func failure(fd int) syscall.Errno {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err.(syscall.Errno)
+	}
+	return syscall.Errno(n)
 }
 
 // recv reads what has arrived. n is 0 at the end of the stream. Raw.

@@ -22,7 +22,9 @@ func (l *loop) openTunnel(x *exchange, r *reply, behind []byte) {
 	c.state, u.state = tunnelling, tunnelled
 	l.wheel.set(c, never)
 	l.wheel.set(u, never)
-	x.raw, x.ask = nil, nil // It may last.
+	// It may last: what it does not need any more others can use.
+	l.endExchange(&exchange{raw: x.raw, ask: x.ask})
+	x.raw, x.ask = nil, nil
 	if !l.flush(c, 0) && c.out == nil {
 		return
 	}
