@@ -67,13 +67,15 @@ func startEcho(t testing.TB) (address string) {
 			if err != nil {
 				return
 			}
+			// The proxy puts some targets that begin with // into the absolute-form.
+			target := strings.TrimPrefix(r.RequestURI, "http://"+r.Host)
 			delete(r.Header, "Via") // It has the version of what the client sent.
 			lines := []string{}
 			for name, values := range r.Header {
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}
 			slices.Sort(lines)
-			fmt.Fprintf(w, "%s %s, host %q, length %d, trailer %v\n%s\n%q\n", r.Method, r.RequestURI, r.Host, len(body), r.Trailer, strings.Join(lines, "\n"), body)
+			fmt.Fprintf(w, "%s %s, host %q, length %d, trailer %v\n%s\n%q\n", r.Method, target, r.Host, len(body), r.Trailer, strings.Join(lines, "\n"), body)
 		}),
 	}
 	go func() { _ = server.Serve(listener) }()
@@ -115,10 +117,14 @@ func FuzzRelayAnswers(f *testing.F) {
 		if isHead {
 			method = "HEAD"
 		}
-		got, want := askOnce(t, loops, method), askOnce(t, alone, method)
-		if !agree(got, want, text) {
-			t.Errorf("through the relay\n%+v\nand through the proxy\n%+v\nof %q", got, want, text)
+		var got, want received
+		for range 3 { // net/http may notice the end before the answer: only what is always so counts.
+			got, want = askOnce(t, loops, method), askOnce(t, alone, method)
+			if agree(got, want, text) {
+				return
+			}
 		}
+		t.Errorf("through the relay\n%+v\nand through the proxy\n%+v\nof %q", got, want, text)
 	})
 }
 

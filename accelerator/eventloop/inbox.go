@@ -118,7 +118,11 @@ func (l *loop) end() {
 			closeDescriptor(m.linked.fd)
 		}
 	}
-	l.cut() // Tunnels.
+	for _, c := range l.slots {
+		if c.state == tunnelling {
+			l.drop(c)
+		}
+	}
 	l.endLinks()
 	l.closeListener()
 	if l.reserve >= 0 {
