@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"ramjet/accelerator/bench/fileset"
 	"ramjet/accelerator/bench/load"
@@ -78,6 +79,48 @@ func TestCheckForwarded(t *testing.T) {
 			err := checkForwarded(at)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// So is one that makes a new connection for each request.
+func TestCheckKept(t *testing.T) {
+	for name, test := range map[string]struct {
+		idle int
+		want bool
+	}{"kept": {64, true}, "not kept": {-1, false}} {
+		t.Run(name, func(t *testing.T) {
+			backend, err := load.NewBackend()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer backend.Close()
+			transport := &http.Transport{MaxIdleConnsPerHost: test.idle}
+			defer transport.CloseIdleConnections()
+			proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend.Address.String()})
+			proxy.Transport = transport
+			at := serve(t, proxy)
+			ready, _, err := dynamic(100, 0).check(at, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &running{shape: load.Shape{Address: at, Backend: backend, Requests: []load.Request{ready}, Connections: 4}}
+			g, err := load.Open(r.shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			made, answers := r.made(), int64(0)
+			for answers < 500 {
+				n, err := g.Run(t.Context(), 50*time.Millisecond, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answers += n
+			}
+			if err := checkKept(r.made()-made, answers); (err == nil) != test.want {
+				t.Errorf("%d connections for %d requests: error %v", r.made()-made, answers, err)
 			}
 		})
 	}

@@ -42,6 +42,23 @@ func checkForwarded(at netip.AddrPort) error {
 	return nil
 }
 
+// made is how many connections to the backend there have been so far.
+func (r *running) made() int64 {
+	if r.shape.Backend == nil {
+		return 0
+	}
+	return r.shape.Backend.Accepted()
+}
+
+// checkKept wants a proxy to keep its connections to the backend. It may need a
+// few more when its clients are many at a time.
+func checkKept(made, answers int64) error {
+	if made > 100+answers/10 {
+		return fmt.Errorf("it does not keep its connections to the backend: %d new ones for %d requests", made, answers)
+	}
+	return nil
+}
+
 // prepareSocket makes the load one of messages through WebSockets, if the server
 // lets them through.
 func (r *running) prepareSocket(q request) error {

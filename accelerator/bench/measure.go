@@ -76,6 +76,7 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 	if err != nil {
 		return s, err
 	}
+	made := r.made()
 	began := time.Now()
 	answers, err := g.Run(ctx, l.plan.slice, s.latency)
 	if err != nil {
@@ -92,6 +93,9 @@ func run(ctx context.Context, l *lab, r *running) (sample, error) {
 	s.busy = float64(after-before) / float64(took)
 	if answers == 0 {
 		return s, errStarved
+	}
+	if err := checkKept(r.made()-made, answers); err != nil {
+		return s, err
 	}
 	if r.loops < len(l.cores) {
 		now, err := ownCPU()

@@ -29,6 +29,7 @@ type Backend struct {
 	epoll    int
 	listener int
 	conns    map[int32]*inbound
+	accepted int64             // connections so far
 	answers  map[string][]byte // by target
 	content  []byte
 	buffer   []byte
@@ -71,6 +72,13 @@ func (b *Backend) Close() {
 	close(b.close)
 	<-b.ended
 	b.release()
+}
+
+// Accepted returns how many connections there have been so far.
+func (b *Backend) Accepted() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.accepted
 }
 
 func (b *Backend) release() {
@@ -174,6 +182,7 @@ func (b *Backend) accept() error {
 			unix.Close(fd)
 			return fmt.Errorf("setsockopt TCP_NODELAY: %w", err)
 		}
+		b.accepted++
 		b.conns[int32(fd)] = &inbound{fd: fd}
 		if err := b.watch(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
 			return err
