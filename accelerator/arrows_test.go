@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/connlimit", "ramjet/accelerator/content",
 	},
 	"ramjet/accelerator/health": {"ramjet/accelerator/backend"},
-	"ramjet/accelerator/http1":  {"ramjet/accelerator/connlimit"},
+	"ramjet/accelerator/http1":  {"ramjet/accelerator/connlimit", "ramjet/accelerator/proxyproto"},
 	"ramjet/accelerator/route":  {"ramjet/accelerator/content"},
 	"ramjet/accelerator/site":   {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
 	"ramjet/accelerator/proxy":  {"ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},

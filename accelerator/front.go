@@ -42,6 +42,7 @@ func (s *server) listen() (*front, error) {
 			HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime,
 			BodyStall: l.StallTime, WriteStall: l.StallTime,
 		},
+		ProxyFrom: s.config.ProxyProtocolFrom,
 		OnRefused: s.logRefused,
 	}
 	server := &http.Server{
@@ -65,7 +66,7 @@ func (s *server) connections(limiter *connlimit.Limiter) (net.Listener, error) {
 	}
 	l := s.config.Limits
 	loops := &eventloop.Server{
-		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log, AccessLog: s.accessLog,
+		Loops: s.config.EventLoop.Loops, Limiter: limiter, Log: s.log, AccessLog: s.accessLog, ProxyFrom: s.config.ProxyProtocolFrom,
 		Limits: eventloop.Limits{HeadBytes: l.HeadBytes, HeadTime: l.HeadTime, IdleTime: l.IdleTime, StallTime: l.StallTime},
 	}
 	if err := loops.Listen(s.config.Listen); err != nil {

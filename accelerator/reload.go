@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ramjet/accelerator/config"
@@ -50,6 +51,9 @@ func needRestart(running, wanted *config.Config) []string {
 	var names []string
 	if running.Listen != wanted.Listen {
 		names = append(names, "listen")
+	}
+	if !slices.Equal(running.ProxyProtocolFrom, wanted.ProxyProtocolFrom) {
+		names = append(names, "proxy_protocol_from")
 	}
 	if running.Admin != wanted.Admin {
 		names = append(names, "admin")

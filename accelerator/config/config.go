@@ -19,6 +19,9 @@ type Config struct {
 	// "listen": ":8080". TCP address for HTTP, host:port; no host means all addresses, port 0 any free port.
 	// Takes a restart to change.
 	Listen string
+	// "proxy_protocol_from": []. Networks of proxies whose connections begin with a header of the PROXY protocol, v1 or v2, and
+	// are closed if they do not. Takes a restart to change.
+	ProxyProtocolFrom []netip.Prefix
 	// "server": "ramjet". Server field of every answer of our own (RFC 9110 §10.2.4); empty sends none.
 	Server string
 	// "admin": "". Path of the Unix socket for status, metrics, reload and explain; empty means none. A relative path

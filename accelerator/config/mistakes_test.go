@@ -54,7 +54,7 @@ func TestSyntaxMistakes(t *testing.T) {
 		{"number with unit", `{"content": {"memory": 64MiB}}`, `1:24: bad number 64MiB; anything but plain digits belongs in double quotes`},
 		{"bad escape", `{"content": {"root": "C:\www"}}`, `1:22: bad text "C:\\www"; write \\ for a backslash, \t for a tab, \u0000 for a character by its number`},
 		{"tab in text", "{\"server\": \"a\tb\"}", `1:12: bad text "a\tb"; write \\ for a backslash, \t for a tab, \u0000 for a character by its number`},
-		{"after wide characters", "{/* äöü */ \"ä\": 1}", `1:12: ["ä"]: unknown setting; known here: access_log, admin, backends, content, dns, ejection, eventloop, forward, health, limits, listen, log_level, pools, routes, rules, server`},
+		{"after wide characters", "{/* äöü */ \"ä\": 1}", `1:12: ["ä"]: unknown setting; known here: access_log, admin, backends, content, dns, ejection, eventloop, forward, health, limits, listen, log_level, pools, proxy_protocol_from, routes, rules, server`},
 		{"after a byte order mark", "\uFEFF{\"listen\": 1}", `1:12: listen: expected text such as ":8080", not the number 1`},
 		{"UTF-16", "\xff\xfe{\x00}\x00", `1:1: not UTF-8 text; save the file as UTF-8`},
 		{"Latin-1", "{\n// caf\xe9\n}", `2:7: not UTF-8 text; save the file as UTF-8`},
@@ -73,7 +73,7 @@ func TestSyntaxMistakes(t *testing.T) {
 }
 
 func TestNameAndTypeMistakes(t *testing.T) {
-	const topLevel = "known here: access_log, admin, backends, content, dns, ejection, eventloop, forward, health, limits, listen, log_level, pools, routes, rules, server"
+	const topLevel = "known here: access_log, admin, backends, content, dns, ejection, eventloop, forward, health, limits, listen, log_level, pools, proxy_protocol_from, routes, rules, server"
 	for _, tt := range []struct{ name, text, want string }{
 		{"typing error", `{"listn": ":80"}`, `1:2: listn: unknown setting; did you mean "listen"?`},
 		{"wrong case", `{"Listen": ":80"}`, `1:2: Listen: unknown setting; did you mean "listen"?`},

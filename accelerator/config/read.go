@@ -43,9 +43,10 @@ func (c *Config) readRoot(n node) {
 	folder := filepath.Dir(n.d.name)
 	var pools, routes *node // Read last: they build on the rest.
 	n.object(`{"listen": ":8080"}`, keys{
-		"listen": text(&c.Listen, `":8080"`, parseListen),
-		"server": text(&c.Server, `"ramjet"`, parseFieldValue),
-		"admin":  text(&c.Admin, `"/run/ramjet/accelerator.sock"`, socketUnder(folder)),
+		"listen":              text(&c.Listen, `":8080"`, parseListen),
+		"proxy_protocol_from": networks(&c.ProxyProtocolFrom),
+		"server":              text(&c.Server, `"ramjet"`, parseFieldValue),
+		"admin":               text(&c.Admin, `"/run/ramjet/accelerator.sock"`, socketUnder(folder)),
 		"log_level": choice(&c.LogLevel, map[string]slog.Level{
 			"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 		}),
@@ -69,6 +70,11 @@ func (c *Config) readRoot(n node) {
 	if routes != nil {
 		c.readRoutes(*routes)
 	}
+}
+
+// networks returns a reader of a list of networks.
+func networks(dst *[]netip.Prefix) func(node) {
+	return list(dst, `["10.0.0.0/8"]`, func(n node, p *netip.Prefix) { text(p, `"10.0.0.0/8"`, parseNetwork)(n) })
 }
 
 func (c *Content) read(n node, folder string) {
@@ -169,7 +175,7 @@ func (f *Forward) read(n node, folder string) {
 		"identity":           words(&f.Identity, "x_forwarded", "forwarded", "both"),
 		"proxy_protocol":     words(&f.ProxyProtocol, "off", "v1", "v2"),
 		"tls":                func(n node) { f.TLS.read(n, folder) },
-		"trusted":            list(&f.Trusted, `["10.0.0.0/8"]`, func(n node, p *netip.Prefix) { text(p, `"10.0.0.0/8"`, parseNetwork)(n) }),
+		"trusted":            networks(&f.Trusted),
 		"balance":            words(&f.Balance, "two_choices", "least_connections", "round_robin", "hash"),
 		"hash_on":            text(&f.HashOn, `"path"`, parseHashOn),
 		"sticky_cookie":      text(&f.StickyCookie, `"backend"`, parseCookieName),

@@ -33,7 +33,7 @@ func TestDefault(t *testing.T) {
 		},
 		Health:   Health{Check: "tcp", Path: "/", Status: []StatusRange{{200, 399}}, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 		Ejection: Ejection{Failures: 5, Time: 10 * time.Second, Most: 50},
-		Pools:    []Pool{}, Routes: []Route{},
+		Pools:    []Pool{}, Routes: []Route{}, ProxyProtocolFrom: []netip.Prefix{},
 		DNS: DNS{MinTTL: time.Second, MaxTTL: 5 * time.Minute, Addresses: "any"},
 		Limits: Limits{
 			HeadBytes: 32 << 10, HeadTime: 10 * time.Second, IdleTime: 75 * time.Second, StallTime: 30 * time.Second,

@@ -198,7 +198,7 @@ func TestBadBackends(t *testing.T) {
 
 func TestEverySettingSet(t *testing.T) {
 	const text = `{
-	"listen": "[::1]:0", "server": "Apache/1.3 (Unix)", "admin": "run/x.sock", "log_level": "error",
+	"listen": "[::1]:0", "proxy_protocol_from": ["10.0.0.1", "2001:db8::/32"], "server": "Apache/1.3 (Unix)", "admin": "run/x.sock", "log_level": "error",
 	"content": {
 		"root": "../www", "index": [], "memory": "0%", "memory_per_file": 65536, "open_files": 0, "charset": "",
 		"types": {".x": "text/x; charset=utf-8"}, "cache_control": [{"value": "no-cache", "match": "/a/*?"}],
@@ -222,7 +222,7 @@ func TestEverySettingSet(t *testing.T) {
 	},
 }`
 	want := &Config{
-		Listen: "[::1]:0", Server: "Apache/1.3 (Unix)", Admin: "/srv/box/run/x.sock", LogLevel: slog.LevelError,
+		Listen: "[::1]:0", ProxyProtocolFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")}, Server: "Apache/1.3 (Unix)", Admin: "/srv/box/run/x.sock", LogLevel: slog.LevelError,
 		Content: Content{
 			Root: "/srv/www", Index: []string{}, MemoryPerFile: 65536, Types: map[string]string{".x": "text/x; charset=utf-8"},
 			CacheControl: []CacheControl{{Match: "/a/*?", Value: "no-cache"}}, Dotfiles: []string{}, Settle: 10 * time.Second,

@@ -71,19 +71,10 @@ func (l *Limiter) Cancel() {
 }
 
 // Admit counts a connection from addr, for which a slot is reserved. If there
-// are too many from there already it takes the slot back and returns false.
+// are too many from there already it takes the slot back and returns false. The
+// zero Addr is a client that is not known yet: see Identify.
 func (l *Limiter) Admit(addr netip.Addr) bool {
-	if l.perAddress == 0 {
-		l.open.Add(1)
-		return true
-	}
-	addr = client(addr)
-	l.mu.Lock()
-	admitted := l.addresses[addr] < l.perAddress
-	if admitted {
-		l.addresses[addr]++
-	}
-	l.mu.Unlock()
+	admitted := l.Identify(addr)
 	if admitted {
 		l.open.Add(1)
 	} else {
@@ -92,9 +83,26 @@ func (l *Limiter) Admit(addr netip.Addr) bool {
 	return admitted
 }
 
+// Identify counts addr for a connection that was admitted without, and that is
+// to be released with it from now on. If there are too many from there already it
+// returns false, and nothing has changed.
+func (l *Limiter) Identify(addr netip.Addr) bool {
+	if l.perAddress == 0 || !addr.IsValid() {
+		return true
+	}
+	addr = client(addr)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.addresses[addr] >= l.perAddress {
+		return false
+	}
+	l.addresses[addr]++
+	return true
+}
+
 // Release gives back the slot of an admitted connection from addr.
 func (l *Limiter) Release(addr netip.Addr) {
-	if l.perAddress > 0 {
+	if l.perAddress > 0 && addr.IsValid() {
 		addr = client(addr)
 		l.mu.Lock()
 		if l.addresses[addr]--; l.addresses[addr] <= 0 {

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,13 +40,22 @@ func (l *loop) accept() (more bool) {
 			}
 			continue // That client went away (accept(2): treat them like EAGAIN).
 		}
+		proxied := l.server.proxied(from)
+		if proxied {
+			from = netip.Addr{} // Whose it is will be known later.
+		}
 		if !limiter.Admit(from) {
 			l.tally.counters[Crowded]++
 			closeDescriptor(fd)
 			continue
 		}
 		l.tally.counters[Accepted]++
-		l.read(l.add(handed{fd: fd, from: from}))
+		c := l.add(handed{fd: fd, from: from})
+		if proxied {
+			l.handOff(c, nil, ProxyHeader)
+			continue
+		}
+		l.read(c)
 	}
 	return true
 }

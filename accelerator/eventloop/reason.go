@@ -32,6 +32,7 @@ const (
 	Special
 	Busy
 	Failed
+	ProxyHeader
 
 	// NumReasons is the number of rows of Reasons.
 	NumReasons
@@ -65,6 +66,7 @@ var Reasons = [NumReasons]struct{ Name, Text string }{
 	Special:       {"special", "for the farm, but with a setting that the complete tier sees to: https, sticky cookies and the like"},
 	Busy:          {"busy", "for the farm, which has no room at once: it has to wait, or all backends are drained"},
 	Failed:        {"failed", "a backend failed it before its answer began: for another one, or 502"},
+	ProxyHeader:   {"proxy_header", "the connection is a proxy's, and begins with a header that names the client"},
 }
 
 // String returns the metric label.

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,6 +58,10 @@ type Server struct {
 	Limits  Limits
 	Limiter *connlimit.Limiter
 	Log     *slog.Logger
+
+	// ProxyFrom are the networks of proxies whose connections begin with a header of
+	// the PROXY protocol. The complete tier reads that, and keeps them.
+	ProxyFrom []netip.Prefix
 
 	// AccessLog gets a line for each request that a loop answers; nil for none.
 	AccessLog *accesslog.Log
@@ -116,6 +121,16 @@ func (s *Server) Listen(address string) error {
 	}
 	s.Limiter.OnFree(func() { s.tell(message{room: true}) })
 	return nil
+}
+
+// proxied reports whether connections from there begin with a header.
+func (s *Server) proxied(from netip.Addr) bool {
+	for _, n := range s.ProxyFrom {
+		if n.Contains(from) {
+			return true
+		}
+	}
+	return false
 }
 
 // listen opens one listening socket. What is set here the connections inherit.

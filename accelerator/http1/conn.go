@@ -22,6 +22,7 @@ import (
 type conn struct {
 	*net.TCPConn
 	l      *Listener
+	ends   ends
 	origin net.Conn // from which it was Taken, or nil
 	in     deadline
 	out    deadline
@@ -57,6 +58,8 @@ var errRefused = errors.New("http1: the connection was refused")
 
 func (l *Listener) newConn(tcp *net.TCPConn, unread []byte) *conn {
 	c := &conn{TCPConn: tcp, l: l, held: unread}
+	from := remote(tcp)
+	c.ends.expected, c.ends.counted = l.proxied(from), l.counts(from)
 	c.in.set = tcp.SetReadDeadline
 	c.out.set = tcp.SetWriteDeadline
 	c.framer.headBytes = l.limits.HeadBytes
@@ -66,6 +69,7 @@ func (l *Listener) newConn(tcp *net.TCPConn, unread []byte) *conn {
 
 // Read reads checked bytes.
 func (c *conn) Read(p []byte) (int, error) {
+	c.identify()
 	if len(p) == 0 {
 		return c.TCPConn.Read(p)
 	}
@@ -223,8 +227,6 @@ func (c *conn) Close() error {
 // end closes the socket and gives the slot back.
 func (c *conn) end() error {
 	err := c.TCPConn.Close()
-	c.gone.Do(func() {
-		c.l.Limiter.Release(remote(c.TCPConn))
-	})
+	c.gone.Do(c.discount)
 	return err
 }

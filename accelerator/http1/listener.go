@@ -41,6 +41,11 @@ type Listener struct {
 
 	Limits Limits
 
+	// ProxyFrom are the networks of proxies whose connections begin with a header of
+	// the PROXY protocol. The client that it names counts, for everything. A
+	// connection of theirs without is closed: a client could have written it itself.
+	ProxyFrom []netip.Prefix
+
 	// Log gets a warning when accepting begins to fail. Nil means slog.Default.
 	Log *slog.Logger
 
@@ -147,7 +152,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			l.Limiter.Cancel()
 			return nil, err
 		}
-		if l.Limiter.Admit(remote(tcp)) {
+		if l.Limiter.Admit(l.counts(remote(tcp))) {
 			l.Stats.Accepted.Add(1)
 			return l.newConn(tcp, nil), nil
 		}

@@ -33,6 +33,7 @@ const (
 	BadTrailer
 	BodyStalled
 	WriteStalled
+	BadProxyHeader
 
 	// NumReasons is the number of rows of Reasons.
 	NumReasons
@@ -97,6 +98,7 @@ var Reasons = [NumReasons]ReasonInfo{
 	BadTrailer:         {"trailer", "a trailer section that is malformed, too long or has framing fields", "RFC 9112 §7.1.2", "400", endsBody},
 	BodyStalled:        {"body_stalled", "no byte of a request body for too long", "", "none", endsByError},
 	WriteStalled:       {"write_stalled", "the client took no byte of the answer for too long", "", "none", endsByError},
+	BadProxyHeader:     {"proxy_header", "a proxy's connection began without a well-formed header of the PROXY protocol, or it did not come in time", "", "none", endsByError},
 }
 
 // String returns the metric label.
