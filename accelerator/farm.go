@@ -52,6 +52,7 @@ func healthCheck(p *config.Pool, secure *tls.Config) health.Check {
 		TLS:  secure.Clone(),
 		Kind: checks[h.Check], Path: h.Path, Host: h.Host, Body: h.Body,
 		Greeting: greetings[p.Forward.ProxyProtocol].Append(nil, proxyproto.Header{}),
+		Agent:    health.Agent{Port: h.AgentPort, Send: h.AgentSend, Interval: h.Interval, Timeout: h.Timeout},
 		Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 	}
 	for _, r := range h.Status {

@@ -46,8 +46,10 @@ var backendTable = []struct {
 		func(b *backend.Backend) float64 { return float64(b.Ejections.Load()) }},
 	{backendDesc("in_flight", "Requests at the backend now, tunnels included."), prometheus.GaugeValue,
 		func(b *backend.Backend) float64 { return float64(b.InFlight.Load()) }},
-	{backendDesc("up", "0 if the health checks say that the backend is down, else 1."), prometheus.GaugeValue,
-		func(b *backend.Backend) float64 { return number(b.Health() != backend.Down) }},
+	{backendDesc("up", "0 if the health checks or its agent say that the backend is down, else 1."), prometheus.GaugeValue,
+		func(b *backend.Backend) float64 { return number(!b.Down()) }},
+	{backendDesc("agent_share", "Percent of its weight that its agent lets the backend have, 100 without one."), prometheus.GaugeValue,
+		func(b *backend.Backend) float64 { return float64(100 - b.Report().Less) }},
 	{backendDesc("ejected", "1 while the backend is left out because of its failures, else 0."), prometheus.GaugeValue,
 		func(b *backend.Backend) float64 {
 			_, is := b.Ejected(time.Now())

@@ -45,8 +45,9 @@ type backendStatus struct {
 	Pool         string     `json:"pool"`
 	URL          string     `json:"url"`
 	Weight       int        `json:"weight"`
-	State        string     `json:"state"`  // ready, drain
-	Health       string     `json:"health"` // unchecked, up, down
+	State        string     `json:"state"`           // ready, drain
+	Health       string     `json:"health"`          // unchecked, up, down
+	Agent        string     `json:"agent,omitempty"` // what it says
 	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
 	Requests     uint64     `json:"requests"`
 	InFlight     int64      `json:"in_flight"`
@@ -104,7 +105,7 @@ func (s *server) status() any {
 
 func statusOf(p *pool, b *backend.Backend) backendStatus {
 	row := backendStatus{
-		Pool: p.Name, URL: b.URL.String(), Weight: p.Pool.Weight(b), State: stateOf(b), Health: b.Health().String(), Requests: b.Requests.Load(),
+		Pool: p.Name, URL: b.URL.String(), Weight: p.Pool.Weight(b), State: stateOf(b), Health: b.Health().String(), Agent: b.Report().String(), Requests: b.Requests.Load(),
 		InFlight: b.InFlight.Load(), Failures: b.Failures.Load(), Ejections: b.Ejections.Load(),
 	}
 	if until, is := b.Ejected(time.Now()); is {

@@ -33,8 +33,9 @@ type Backend struct {
 
 	hash   uint64 // of the URL; immutable
 	drain  atomic.Bool
-	health atomic.Int32 // a Health
-	back   atomic.Int64 // when it came up after it was down, in nanoseconds since 1970; 0: never
+	report atomic.Pointer[Report] // nil: it has no agent, or that has said nothing yet
+	health atomic.Int32           // a Health
+	back   atomic.Int64           // when it came up after it was down, in nanoseconds since 1970; 0: never
 	record record
 }
 
@@ -142,7 +143,7 @@ func (b *Backend) End() { b.InFlight.Add(-1) }
 // well tells whether b is to get requests: neither down nor ejected nor drained,
 // and to be found.
 func (b *Backend) well(now int64) bool {
-	return b.Health() != Down && !b.record.out(now) && !b.Draining() && b.address != ""
+	return !b.Down() && !b.record.out(now) && !b.kept() && b.address != ""
 }
 
 // full is the share of its weight that a backend in good order has.

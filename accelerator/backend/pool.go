@@ -8,6 +8,7 @@
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
 //	budget.go   how many requests may be sent again  queue.go    waiting for one with room
 //	affinity.go requests that belong together        explain.go  all that in words
+//	agent.go    what a backend's agent says of it
 //	attempt.go  a request that one has failed
 package backend
 
@@ -174,8 +175,7 @@ func (p *Pool) Next(tried ...*Backend) *Backend {
 // next reports, if there is no backend, whether that is for want of room.
 func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	now := p.settings.Now().UnixNano()
-	most := int64(p.settings.Limits.InFlight)
-	if b := p.stay(c, now); b != nil && (most == 0 || b.InFlight.Load() < most) {
+	if b := p.stay(c, now); b != nil && p.room(b) {
 		return b, false
 	}
 	var room [16]candidate
@@ -185,12 +185,12 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	for _, m := range r.members {
 		if m.well(now) {
 			anybody = true
-			from = append(from, candidate{m, m.weight * m.warmth(now, p.settings.SlowStart)})
+			from = append(from, candidate{m, m.weight * m.ready(m.warmth(now, p.settings.SlowStart))})
 		}
 	}
 	if !anybody {
 		for _, m := range r.members {
-			if !m.Draining() {
+			if !m.kept() {
 				from = append(from, candidate{m, m.weight * full})
 			}
 		}
@@ -201,8 +201,8 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 	if r.tiers {
 		from = firstTier(from)
 	}
-	if most > 0 && len(from) > 0 {
-		from = slices.DeleteFunc(from, func(c candidate) bool { return c.InFlight.Load() >= most })
+	if slices.ContainsFunc(from, func(c candidate) bool { return !p.room(c.Backend) }) {
+		from = slices.DeleteFunc(from, func(c candidate) bool { return !p.room(c.Backend) })
 		crowded = len(from) == 0
 	}
 	switch len(from) {

@@ -131,7 +131,7 @@ func (p *Pool) TryTake(c *Choice) *Backend {
 func (p *Pool) take(c *Choice) (b *Backend, full bool) {
 	for {
 		b, full = p.next(c)
-		if b == nil || b.begin(p.settings.Limits.InFlight) {
+		if b == nil || b.begin(p.most(b)) {
 			return b, full
 		}
 		// Another was quicker.

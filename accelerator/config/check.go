@@ -161,6 +161,14 @@ func parseCheckPath(s string) (string, error) {
 	return s, nil
 }
 
+// parseAgentSend checks what is sent to an agent.
+func parseAgentSend(s string) (string, error) {
+	if len(s) > 100 {
+		return "", fmt.Errorf("%s is too long; an agent can be sent 100 bytes", quote(s))
+	}
+	return s, nil
+}
+
 // parseCheckHost checks a Host field (RFC 9110 §7.2).
 func parseCheckHost(s string) (string, error) {
 	if s != "" && (!httpguts.ValidHostHeader(s) || strings.ContainsAny(s, "/@ ")) {

@@ -290,6 +290,11 @@ type Health struct {
 	Status []StatusRange
 	// "body": "". Of an http check: text that a good answer has in its first 64 KiB; empty: any.
 	Body string
+	// "agent_port": 0. Port of the agent beside each backend, 0 to 65535; 0 means that there is none. It is asked as often as
+	// the check, whichever that is, and within the same time.
+	AgentPort int
+	// "agent_send": "". What is sent to the agent first, at most 100 characters.
+	AgentSend string
 	// "interval": "2s". Time from one check to the next, 100ms to 1h, give or take a tenth.
 	Interval time.Duration
 	// "timeout": "2s". Time for one check, 10ms to 1m.

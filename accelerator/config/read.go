@@ -203,15 +203,17 @@ func (t *TLS) read(n node, folder string) {
 
 func (h *Health) read(n node) {
 	n.object(`{"check": "http", "path": "/health"}`, keys{
-		"check":    words(&h.Check, "tcp", "http", "off"),
-		"path":     text(&h.Path, `"/health"`, parseCheckPath),
-		"host":     text(&h.Host, `"www.example.org"`, parseCheckHost),
-		"status":   text(&h.Status, `"200-399"`, parseStatus),
-		"body":     text(&h.Body, `"ok"`, func(s string) (string, error) { return s, nil }),
-		"interval": duration(&h.Interval, `"2s"`, 100*time.Millisecond, time.Hour),
-		"timeout":  duration(&h.Timeout, `"2s"`, minTime, time.Minute),
-		"rise":     number(&h.Rise, "2", 1, 100),
-		"fall":     number(&h.Fall, "3", 1, 100),
+		"check":      words(&h.Check, "tcp", "http", "off"),
+		"path":       text(&h.Path, `"/health"`, parseCheckPath),
+		"host":       text(&h.Host, `"www.example.org"`, parseCheckHost),
+		"status":     text(&h.Status, `"200-399"`, parseStatus),
+		"body":       text(&h.Body, `"ok"`, func(s string) (string, error) { return s, nil }),
+		"agent_port": number(&h.AgentPort, "8999", 0, 65535),
+		"agent_send": text(&h.AgentSend, `"site\n"`, parseAgentSend),
+		"interval":   duration(&h.Interval, `"2s"`, 100*time.Millisecond, time.Hour),
+		"timeout":    duration(&h.Timeout, `"2s"`, minTime, time.Minute),
+		"rise":       number(&h.Rise, "2", 1, 100),
+		"fall":       number(&h.Fall, "3", 1, 100),
 	})
 }
 

@@ -39,6 +39,8 @@ type Check struct {
 	// says that nobody is behind it.
 	Greeting []byte
 
+	Agent Agent // is asked as well
+
 	Interval time.Duration // from one answer to the next question, give or take a tenth
 	Timeout  time.Duration // for connection, question and answer together
 	Rise     int           // good answers in a row that make a backend well; the very first one does

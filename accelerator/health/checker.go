@@ -3,6 +3,7 @@
 //
 //	checker.go  Checker: who is asked, and what follows from the answers
 //	check.go    Check: one question
+//	agent.go    Agent: what it says of itself
 package health
 
 import (
@@ -37,11 +38,13 @@ type round struct {
 
 // forget gives all back the benefit of the doubt when nobody is asked any more.
 func (r *round) forget() {
-	if r.check.Kind != Off {
-		return
-	}
 	for _, b := range r.backends {
-		b.SetHealth(backend.Unchecked, time.Now())
+		if r.check.Kind == Off {
+			b.SetHealth(backend.Unchecked, time.Now())
+		}
+		if r.check.Agent.Port == 0 {
+			b.SetReport(backend.Report{})
+		}
 	}
 }
 
@@ -113,11 +116,8 @@ func (c *Checker) Run(ctx context.Context) error {
 		end(func(b *backend.Backend, a *asker) bool {
 			return r != nil && a.check == r.check && slices.Contains(r.backends, b)
 		})
-		switch {
-		case r == nil:
-		case r.check.Kind == Off:
+		if r != nil {
 			r.forget() // An answer to the last round may have come after Watch.
-		default:
 			for _, b := range r.backends {
 				if askers[b] == nil {
 					askers[b] = c.begin(ctx, b, r.check)
@@ -136,9 +136,16 @@ func (c *Checker) Run(ctx context.Context) error {
 func (c *Checker) begin(ctx context.Context, b *backend.Backend, check *Check) *asker {
 	ctx, stop := context.WithCancel(ctx)
 	a := &asker{check: check, stop: stop, ended: make(chan struct{})}
+	var both sync.WaitGroup
+	if check.Kind != Off {
+		both.Go(func() { c.follow(ctx, b, check) })
+	}
+	if check.Agent.Port != 0 {
+		both.Go(func() { c.listen(ctx, b, &check.Agent) })
+	}
 	go func() {
-		defer close(a.ended)
-		c.follow(ctx, b, check)
+		both.Wait()
+		close(a.ended)
 	}()
 	return a
 }
