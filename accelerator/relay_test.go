@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -326,4 +327,35 @@ func TestRelayClientLeaves(t *testing.T) {
 		}
 	}
 	p.eventually("backend_in_flight", none)
+}
+
+// Connections that stay are spread over the loops, also if all their requests are
+// for the farm.
+func TestRelaySpreads(t *testing.T) {
+	t.Parallel()
+	backend := rawBackend(t, func(c *net.TCPConn, in *bufio.Reader) {
+		for {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfarm")
+		}
+	})
+	p := startHooked(t, siteOf(t, "home"), fmt.Sprintf(`"backends": [{"url": "http://%s"}], "health": {"check": "off"}, "eventloop": {"loops": 2}`, backend))
+	for range 64 {
+		c := p.dial()
+		for range 3 {
+			c.ask("/farm")
+			c.want(t, 200, "farm")
+		}
+	}
+	_, text := p.ask("GET", "/status")
+	var status struct{ Loops []struct{ Connections int } }
+	if err := json.Unmarshal([]byte(text), &status); err != nil || len(status.Loops) != 2 {
+		t.Fatalf("%v, %s", err, text)
+	}
+	if a, b := status.Loops[0].Connections, status.Loops[1].Connections; a+b != 64 || a < 24 || b < 24 {
+		t.Errorf("the loops have %d and %d connections", a, b)
+	}
+	p.relayed(3 * 64)
 }

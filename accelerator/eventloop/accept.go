@@ -96,14 +96,17 @@ func (l *loop) hear() {
 }
 
 // lighter returns the loop that has the fewest connections, if that is so much
-// fewer than l that a connection which is going to stay should go there. The
+// fewer than l that c, a connection which is going to stay, should go there. The
 // kernel spreads connections by a hash: of a few long ones, all may come to the
 // same loop.
-func (s *Server) lighter(l *loop) *loop {
+func (s *Server) lighter(l *loop, c *conn) *loop {
 	if len(s.loops) == 1 {
 		return nil
 	}
 	best, least := l, l.kept.Load()
+	if c.watched {
+		least-- // The others.
+	}
 	mine := least
 	for _, other := range s.loops {
 		if n := other.kept.Load(); n < least {
@@ -120,6 +123,11 @@ func (s *Server) lighter(l *loop) *loop {
 // beginning of its next request, and reports whether that took it.
 func (l *loop) give(c *conn, rest []byte, other *loop) bool {
 	h := handed{fd: int(c.fd), from: c.from, unread: append([]byte(nil), rest...), served: c.served}
+	if c.watched { // Before the descriptor is somebody else's.
+		watch(l.epoll, unix.EPOLL_CTL_DEL, h.fd, 0, key{})
+		c.watched = false
+		l.kept.Add(-1)
+	}
 	other.kept.Add(1)
 	if !other.inbox.post(message{taken: &h}, other.bell) {
 		other.kept.Add(-1)
@@ -133,6 +141,7 @@ func (l *loop) give(c *conn, rest []byte, other *loop) bool {
 // take goes on with a connection that another loop gave.
 func (l *loop) take(h *handed) {
 	c := l.add(*h)
+	c.stays = true
 	l.save(c, h.unread)
 	l.watch(c)
 	l.kept.Add(-1) // It was counted when it was given.

@@ -20,6 +20,7 @@ type conn struct {
 	fd    int32
 	state state
 
+	stays   bool // the loop is its own from now on
 	watched bool // in the epoll set
 	roomy   bool // watched for room to send as well
 	more    bool // something has arrived since the last recv

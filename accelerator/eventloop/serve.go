@@ -75,10 +75,13 @@ func (l *loop) resume(c *conn) {
 // park has c wait for more, with the beginning of a head or nothing. The time
 // for a head is that of the whole of it, for the first from the accept on.
 func (l *loop) park(c *conn, rest []byte) {
-	if !c.watched {
-		if other := l.server.lighter(l); other != nil && l.give(c, rest, other) {
+	if !c.stays { // It has had its first answer, and goes on.
+		c.stays = true
+		if other := l.server.lighter(l, c); other != nil && l.give(c, rest, other) {
 			return
 		}
+	}
+	if !c.watched {
 		l.watch(c)
 	}
 	l.save(c, rest)
