@@ -30,7 +30,7 @@ func FuzzRelayRequests(f *testing.F) {
 		"GET /farm"+getHead+"Connection: close, X-A\r\nX-A: b\r\nTE: trailers\r\n\r\n",
 		"HEAD /farm"+end+"OPTIONS /farm"+end+"TRACE /farm"+end+"PATCH //farm"+end+"GET /../farm"+end+"GET /%2e%2e/%00?%zz"+end,
 		"POST /farm"+getHead+"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
-		"GET /farm HTTP/1.0\r\n\r\n", "GET /farm HTTP/1.1\r\nhOST:b\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\nX_Y: \t z \r\nCookie: a\r\nCookie: b\r\n\r\n",
+		"POST /farm"+end+"PUT /farm"+end+"PATCH /farm"+end, "GET /farm HTTP/1.0\r\n\r\n", "GET /farm HTTP/1.1\r\nhOST:b\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\nX_Y: \t z \r\nCookie: a\r\nCookie: b\r\n\r\n",
 	) {
 		f.Add([]byte(s), uint64(len(s)))
 	}

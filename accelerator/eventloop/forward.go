@@ -25,9 +25,9 @@ func (x *exchange) appendRequest(b []byte, r *request, head []byte) []byte {
 		at = cut.to
 	}
 	b = append(b, head[at:r.size-len("\r\n")]...)
-	if r.length >= 0 {
+	if r.length >= 0 || r.method.hasBody() { // RFC 9110 §8.6
 		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, r.length, 10)
+		b = strconv.AppendInt(b, max(r.length, 0), 10)
 		b = append(b, "\r\n"...)
 	}
 	if len(r.upgrade) > 0 {

@@ -69,6 +69,9 @@ func (m method) name() string { return methods[m][:len(methods[m])-1] }
 // static tells whether a file can be the answer.
 func (m method) static() bool { return m <= head }
 
+// hasBody tells whether a request is expected to have a body, be it empty.
+func (m method) hasBody() bool { return m == post || m == put || m == patch }
+
 // idempotent is as of RFC 9110 §9.2.2.
 func (m method) idempotent() bool { return m != post && m != patch }
 
