@@ -27,7 +27,7 @@ func FuzzTiers(f *testing.F) {
 		f.Add([]byte(s), uint64(len(s)))
 	}
 	root := fuzzSite(f)
-	loops, alone := inProcess(f, root, false), inProcess(f, root, true)
+	loops, alone := inProcess(f, root, false, ""), inProcess(f, root, true, "")
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
 		if len(stream) > 64<<10 {
 			t.Skip("larger than any head and its neighbours")
@@ -96,9 +96,9 @@ func fuzzSite(t testing.TB) string {
 
 // inProcess starts the program's parts in this process, so that the fuzzer sees
 // what they do, and returns where they listen. Larger files are sent from disk.
-func inProcess(t testing.TB, root string, alone bool, backends ...string) string {
+func inProcess(t testing.TB, root string, alone bool, forward string, backends ...string) string {
 	setup := fmt.Sprintf(`{"listen": "127.0.0.1:0", "content": {"root": %q, "memory_per_file": "1KiB"}, "eventloop": {"disabled": %v, "loops": 1},
-		"forward": {"retries": 0}, "ejection": {"failures": 0}, "health": {"check": "off"}, "backends": [`, root, alone)
+		"forward": {%s "retries": 0}, "ejection": {"failures": 0}, "health": {"check": "off"}, "backends": [`, root, alone, forward)
 	for _, b := range backends {
 		setup += fmt.Sprintf(`{"url": "http://%s"}`, b)
 	}

@@ -14,8 +14,7 @@ import (
 // relay is what the event loops may do of a pool's work by themselves, nil if a
 // setting is only seen to by the complete tier.
 func (p *pool) relay(c *config.Config, f *config.Forward) *eventloop.Farm {
-	byHash := f.Balance == "hash"
-	if f.StickyCookie != "" || p.Greeting != proxy.NoGreeting || byHash && p.HashOn != proxy.HashAddress {
+	if p.Greeting != proxy.NoGreeting {
 		return nil
 	}
 	for _, b := range p.Pool.Backends() {
@@ -28,8 +27,20 @@ func (p *pool) relay(c *config.Config, f *config.Forward) *eventloop.Farm {
 		Connect: f.ConnectTimeout, FirstByte: f.FirstByteTimeout, Idle: f.IdleTimeout, KeepAlive: proxy.DefaultKeepAlive,
 		HeadBytes: proxy.DefaultMaxResponseHeader, BodyBytes: c.Limits.BodyBytes,
 		XForwarded: p.Identity != proxy.Forwarded, Forwarded: p.Identity != proxy.XForwarded,
-		Trusted: p.Trusted, RewriteHost: p.RewriteHost, ByAddress: byHash,
+		Trusted: p.Trusted, RewriteHost: p.RewriteHost,
+		HashOn: relayHash(p, f), HashName: p.HashName, Sticky: p.StickyCookie,
 	}
+}
+
+// relayHash is what the keys of a pool are made of.
+func relayHash(p *pool, f *config.Forward) eventloop.HashOn {
+	if f.Balance != "hash" {
+		return eventloop.HashNothing
+	}
+	return map[proxy.HashOn]eventloop.HashOn{
+		proxy.HashAddress: eventloop.HashAddress, proxy.HashPath: eventloop.HashPath,
+		proxy.HashHeader: eventloop.HashHeader, proxy.HashCookie: eventloop.HashCookie,
+	}[p.HashOn]
 }
 
 // relayEvents counts what happens in the loops where the proxy counts.

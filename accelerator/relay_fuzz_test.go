@@ -31,12 +31,22 @@ func FuzzRelayRequests(f *testing.F) {
 		"HEAD /farm"+end+"OPTIONS /farm"+end+"TRACE /farm"+end+"PATCH //farm"+end+"GET /../farm"+end+"GET /%2e%2e/%00?%zz"+end,
 		"POST /farm"+getHead+"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
 		"POST /farm"+end+"PUT /farm"+end+"PATCH /farm"+end, "GET /farm HTTP/1.0\r\n\r\n", "GET /farm HTTP/1.1\r\nhOST:b\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\nX_Y: \t z \r\nCookie: a\r\nCookie: b\r\n\r\n",
+		"GET /farm"+getHead+"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\nX-Forwarded-Host: b\r\nX-Forwarded-Proto: https\r\nForwarded: for=x\r\nCookie: b=c; a=d ;s=\"e\"\r\n\r\n",
+		"GET /farm"+getHead+"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Host: [::1]\r\nX-Forwarded-Proto: ftp\r\nForwarded:\r\nCookie: s\r\nCookie: s=x\r\n\r\n",
+		"GET /farm"+getHead+"X-Forwarded-For:\r\nX-Forwarded-Proto: http\r\nForwarded:\r\nCookie: s=\r\n\r\n",
 	) {
-		f.Add([]byte(s), uint64(len(s)))
+		f.Add([]byte(s), uint64(2*len(s)))
+		f.Add([]byte(s), uint64(2*len(s)+1))
 	}
 	const pause = 200 * time.Millisecond
 	root, backend := fuzzSite(f), startEcho(f)
-	loops, alone := inProcess(f, root, false, backend), inProcess(f, root, true, backend)
+	// Once with as little as there is, once with all that makes the head another one.
+	const all = `"balance": "hash", "hash_on": "cookie:a", "sticky_cookie": "s", "identity": "both", "trusted": ["127.0.0.1"], "host": "backend",`
+	var loops, alone []string
+	for _, forward := range []string{"", all} {
+		loops = append(loops, inProcess(f, root, false, forward, backend))
+		alone = append(alone, inProcess(f, root, true, forward, backend))
+	}
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
 		if len(stream) > 64<<10 {
 			t.Skip("larger than any head and its neighbours")
@@ -44,8 +54,9 @@ func FuzzRelayRequests(f *testing.F) {
 		// A client that has said all is taken for one that has gone.
 		patient := append(slices.Clone(stream), "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"...)
 		var got, want string
+		which := int(seed % uint64(len(loops)))
 		for range 3 { // A reset may take an answer with it: only what is always so counts.
-			got, want = converse(t, loops, patient, seed, pause), converse(t, alone, patient, seed, pause)
+			got, want = converse(t, loops[which], patient, seed, pause), converse(t, alone[which], patient, seed, pause)
 			if got == want {
 				return
 			}
@@ -106,7 +117,7 @@ func FuzzRelayAnswers(f *testing.F) {
 	var cut atomic.Uint64
 	backend := startRaw(f, &answer, &cut)
 	root := fuzzSite(f)
-	loops, alone := inProcess(f, root, false, backend), inProcess(f, root, true, backend)
+	loops, alone := inProcess(f, root, false, "", backend), inProcess(f, root, true, "", backend)
 	f.Fuzz(func(t *testing.T, text []byte, seed uint64, isHead bool) {
 		if len(text) > 64<<10 {
 			t.Skip("larger than any head")

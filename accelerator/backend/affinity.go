@@ -3,7 +3,6 @@ package backend
 import (
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -25,7 +24,7 @@ func Key(s string) uint64 { return max(xxhash.Sum64String(s), 1) }
 
 // ID names a backend in a cookie: it tells whom it is about to those who know the
 // address, and stays the same over restarts and on every box.
-func (b *Backend) ID() string { return strconv.FormatUint(b.hash, 36) }
+func (b *Backend) ID() string { return b.id }
 
 // ByID returns the backend of that name, or nil.
 func (p *Pool) ByID(id string) *Backend {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type Backend struct {
 	network, address string // where to connect to, for net.Dial; an empty address: it is not known yet; immutable
 
 	hash   uint64 // of the URL; immutable
+	id     string // of that; immutable
 	drain  atomic.Bool
 	report atomic.Pointer[Report] // nil: it has no agent, or that has said nothing yet
 	health atomic.Int32           // a Health
@@ -43,10 +45,9 @@ type Backend struct {
 func newBackend(s *Server) *Backend {
 	if s.URL.Scheme == "unix" {
 		u := &url.URL{Scheme: "unix", Path: s.URL.Path}
-		return &Backend{
-			URL: u, Origin: &url.URL{Scheme: "http", Host: "localhost"}, network: "unix", address: u.Path,
-			hash: xxhash.Sum64String(u.String()),
-		}
+		b := &Backend{URL: u, Origin: &url.URL{Scheme: "http", Host: "localhost"}, network: "unix", address: u.Path}
+		b.name()
+		return b
 	}
 	origin := &url.URL{Scheme: s.URL.Scheme, Host: s.URL.Host}
 	name := *origin
@@ -58,8 +59,14 @@ func newBackend(s *Server) *Backend {
 	case !s.Unresolved:
 		b.address = net.JoinHostPort(origin.Hostname(), portOf(origin))
 	}
-	b.hash = xxhash.Sum64String(name.String())
+	b.name()
 	return b
+}
+
+// name derives from the URL what the backend is known by.
+func (b *Backend) name() {
+	b.hash = xxhash.Sum64String(b.URL.String())
+	b.id = strconv.FormatUint(b.hash, 36)
 }
 
 // portOf is the port of an address, or its scheme's.

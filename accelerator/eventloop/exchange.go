@@ -36,11 +36,12 @@ type exchange struct {
 	close  bool  // the client's connection ends with the answer
 	early  bool  // the answer began before the request was sent
 
-	begun   bool   // the head of the answer was passed on
-	chunked bool   // its body goes out in chunks
-	upgrade []byte // the protocol that the client wishes to change to
-	tunnel  bool   // the backend has agreed
-	infos   int    // informational answers before it
+	begun   bool             // the head of the answer was passed on
+	chunked bool             // its body goes out in chunks
+	stayed  *backend.Backend // to whom the client was sent before, as its cookie says
+	upgrade []byte           // the protocol that the client wishes to change to
+	tunnel  bool             // the backend has agreed
+	infos   int              // informational answers before it
 	status  int
 	bytes   int64 // of its body
 	body    framing
@@ -60,7 +61,9 @@ func (l *loop) forwardable(c *conn, r *request, farm *Farm) Reason {
 		return r.rare
 	case farm.BodyBytes > 0 && r.length > farm.BodyBytes:
 		return Body
-	case farm.trusts(c.from):
+	case farm.trusts(c.from) && (r.repeats || farm.HashOn == HashAddress || len(r.forwardedHost) > 0 && !plainHost(r.forwardedHost)):
+		return Special // What it says takes more than copying.
+	case r.repeats && (farm.Sticky != "" || farm.HashOn == HashCookie):
 		return Special
 	}
 	return none
@@ -77,7 +80,7 @@ func (l *loop) forward(c *conn, r *request, b []byte, farm *Farm) (step, Reason)
 		}
 		return retry, none
 	}
-	l.choice.Key = farm.key(c.from)
+	stayed := l.choose(c, r, b, farm)
 	to := farm.Pool.TryTake(&l.choice)
 	if to == nil {
 		return refuse, Busy
@@ -87,6 +90,7 @@ func (l *loop) forward(c *conn, r *request, b []byte, farm *Farm) (step, Reason)
 	r.close = r.close || l.draining
 	x := l.newExchange()
 	x.farm, x.backend, x.client, x.method, x.close, x.want = farm, to, c, r.method, r.close, max(r.length, 0)
+	x.stayed = stayed
 	x.raw = append(x.raw, b[r.blank:r.size]...)
 	x.upgrade = append(x.upgrade, r.upgrade...)
 	x.ask = x.appendRequest(x.ask, r, b)

@@ -32,9 +32,12 @@ type Farm struct {
 
 	XForwarded  bool           // the backend learns of the client by X-Forwarded-For and the like
 	Forwarded   bool           // by Forwarded, RFC 7239
-	Trusted     []netip.Prefix // clients in these networks are for the complete tier, which believes what they say
+	Trusted     []netip.Prefix // of proxies in front, which are believed what they say of who asks
 	RewriteHost bool           // Host is the backend's
-	ByAddress   bool           // requests of one client go to the same backend, if the pool's balance is by hash
+
+	HashOn   HashOn // what requests to the same backend have in common, if the pool's balance is by hash
+	HashName string // of the header field or cookie
+	Sticky   string // the cookie that keeps a client with its backend, "" for none
 }
 
 // Event is something that happens to a request that is relayed. Each that Began comes
@@ -78,12 +81,4 @@ func (f *Farm) trusts(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// key is the hash that requests which belong together share.
-func (f *Farm) key(from netip.Addr) uint64 {
-	if !f.ByAddress {
-		return 0
-	}
-	return backend.Key(from.String())
 }

@@ -35,16 +35,43 @@ func (x *exchange) appendRequest(b []byte, r *request, head []byte) []byte {
 		b = append(b, r.upgrade...)
 		b = append(b, "\r\nConnection: Upgrade\r\n"...)
 	}
+	b = x.appendIdentity(b, r)
+	return append(b, "Via: 1.1 "+pseudonym+"\r\n\r\n"...)
+}
+
+// appendIdentity writes the fields that say who asks. What came is only heeded if it
+// is from a proxy in front that is trusted: we are one more in its line.
+func (x *exchange) appendIdentity(b []byte, r *request) []byte {
+	from := x.client.from
+	believed := x.farm.trusts(from)
 	if x.farm.XForwarded {
+		host, proto := r.host, "http"
 		b = append(b, "X-Forwarded-For: "...)
-		b = x.client.from.AppendTo(b)
+		if believed && r.forwardedFor != nil {
+			b = append(b, r.forwardedFor...)
+			b = append(b, ", "...)
+		}
+		if believed && len(r.forwardedHost) > 0 {
+			host = r.forwardedHost
+		}
+		if believed && string(r.forwardedProto) == "https" {
+			proto = "https"
+		}
+		b = from.AppendTo(b)
 		b = append(b, "\r\nX-Forwarded-Host: "...)
-		b = append(b, r.host...)
-		b = append(b, "\r\nX-Forwarded-Proto: http\r\n"...)
+		b = append(b, host...)
+		b = append(b, "\r\nX-Forwarded-Proto: "...)
+		b = append(b, proto...)
+		b = append(b, "\r\n"...)
 	}
 	if x.farm.Forwarded {
-		b = append(b, "Forwarded: for="...)
-		if from := x.client.from; from.Is4() {
+		b = append(b, "Forwarded: "...)
+		if believed && r.forwarded != nil {
+			b = append(b, r.forwarded...)
+			b = append(b, ", "...)
+		}
+		b = append(b, "for="...)
+		if from.Is4() {
 			b = from.AppendTo(b)
 		} else {
 			b = append(b, `"[`...)
@@ -55,7 +82,7 @@ func (x *exchange) appendRequest(b []byte, r *request, head []byte) []byte {
 		b = append(b, r.host...) // A plain host has nothing to be quoted.
 		b = append(b, "\";proto=http\r\n"...)
 	}
-	return append(b, "Via: 1.1 "+pseudonym+"\r\n\r\n"...)
+	return b
 }
 
 // appendReply writes the head of an answer as the client gets it. The length of
@@ -71,6 +98,7 @@ func (l *loop) appendReply(b []byte, x *exchange, r *reply) []byte {
 		b = append(b, "\r\n"...)
 	}
 	if r.status >= 200 {
+		b = x.appendCookie(b, r)
 		if !r.dated {
 			b = append(b, l.clock.date...)
 		}

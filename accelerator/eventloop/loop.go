@@ -46,6 +46,7 @@ type loop struct {
 	outputs []*output // to be used again
 
 	choice    backend.Choice
+	key       [64]byte // for the text of an address
 	pieces    []piece
 	answerIn  []byte // what is read of answers goes here
 	reply     reply

@@ -25,8 +25,8 @@ func (l *loop) find(view *content.View, r *request) (*content.Page, Reason) {
 	return view.Page(path), none
 }
 
-// choose returns the representation to send, nil if none is acceptable.
-func (l *loop) choose(page *content.Page, r *request) *form {
+// represent returns the representation to send, nil if none is acceptable.
+func (l *loop) represent(page *content.Page, r *request) *form {
 	if len(r.acceptEncoding) == 0 {
 		return &page.Forms[0]
 	}

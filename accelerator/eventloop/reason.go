@@ -63,7 +63,7 @@ var Reasons = [NumReasons]struct{ Name, Text string }{
 	NotOpen:       {"not_open", "the file is neither in memory nor kept open"},
 	Unreadable:    {"unreadable", "the file changed since it was loaded, or cannot be read"},
 	Via:           {"via", "a proxy has forwarded it already: it might be a loop"},
-	Special:       {"special", "for the farm, but with a setting that the complete tier sees to: https, sticky cookies and the like"},
+	Special:       {"special", "for the farm, but in a way that the complete tier sees to: https, a route that changes something, and the like"},
 	Busy:          {"busy", "for the farm, which has no room at once: it has to wait, or all backends are drained"},
 	Failed:        {"failed", "a backend failed it before its answer began: for another one, or 502"},
 	ProxyHeader:   {"proxy_header", "the connection is a proxy's, and begins with a header that names the client"},

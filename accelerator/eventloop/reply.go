@@ -8,13 +8,14 @@ import (
 // A reply is the head of a backend's answer as far as the loop understands it.
 // Its slices point into the bytes that were parsed.
 type reply struct {
-	minor  byte // of the version, HTTP/1.minor
-	status int
-	reason []byte
-	close  bool  // the backend ends the connection
-	length int64 // Content-Length, -1: none
-	coded  bool  // Transfer-Encoding: chunked
-	dated  bool  // it has a Date
+	minor      byte // of the version, HTTP/1.minor
+	status     int
+	reason     []byte
+	close      bool  // the backend ends the connection
+	length     int64 // Content-Length, -1: none
+	coded      bool  // Transfer-Encoding: chunked
+	dated      bool  // it has a Date
+	controlled bool  // it has a Cache-Control
 
 	trailer []byte   // the trailer fields that it announces
 	upgrade []byte   // the protocol that it changes to, nil if Connection does not say so
@@ -178,6 +179,8 @@ func (r *reply) field(name, value []byte, keep *bool) fate {
 		case is(name, "keep-alive"):
 			return stays
 		}
+	case len("cache-control"):
+		r.controlled = r.controlled || len(value) > 0 && is(name, "cache-control")
 	case len("content-length"):
 		if !is(name, "content-length") {
 			break

@@ -21,6 +21,7 @@ type request struct {
 	path   []byte // of target, without the query
 
 	host            []byte
+	cookie          []byte
 	upgrade         []byte // nil: no wish for another protocol
 	acceptEncoding  []byte
 	ifNoneMatch     []byte
@@ -32,6 +33,11 @@ type request struct {
 	// why the request cannot be relayed.
 	odd, rare Reason
 	length    int64 // Content-Length, -1: there is none
+
+	// What it says of who asks, and what is only believed of a proxy that is trusted.
+	forwardedFor, forwardedHost, forwardedProto, forwarded []byte
+
+	repeats bool // one of these, or Cookie, is there twice
 
 	fields  int           // where the first field line begins
 	cuts    [maxCuts]span // field lines that are not passed on, in their order
@@ -168,8 +174,11 @@ func (r *request) field(name, value []byte, line span) Reason {
 			r.odd = Range
 		}
 	case len("expect"):
-		if is(name, "expect") {
+		switch {
+		case is(name, "expect"):
 			r.odd, r.rare = Expect, Expect
+		case is(name, "cookie"):
+			r.once(&r.cookie, value)
 		}
 	case len("upgrade"):
 		switch {
@@ -194,6 +203,7 @@ func (r *request) field(name, value []byte, line span) Reason {
 		}
 	case len("forwarded"):
 		if is(name, "forwarded") {
+			r.once(&r.forwarded, value)
 			return r.cut(line)
 		}
 	case len("connection"):
@@ -228,10 +238,15 @@ func (r *request) field(name, value []byte, line span) Reason {
 		case is(name, "accept-encoding"):
 			to = &r.acceptEncoding
 		case is(name, "x-forwarded-for"):
+			r.once(&r.forwardedFor, value)
 			return r.cut(line)
 		}
 	case len("x-forwarded-host"):
-		if is(name, "x-forwarded-host") || is(name, "proxy-connection") {
+		switch {
+		case is(name, "x-forwarded-host"):
+			r.once(&r.forwardedHost, value)
+			return r.cut(line)
+		case is(name, "proxy-connection"):
 			return r.cut(line)
 		}
 	case len("if-modified-since"):
@@ -241,6 +256,7 @@ func (r *request) field(name, value []byte, line span) Reason {
 		case is(name, "if-modified-since"):
 			to = &r.ifModifiedSince
 		case is(name, "x-forwarded-proto"):
+			r.once(&r.forwardedProto, value)
 			return r.cut(line)
 		}
 	case len("proxy-authenticate"):
@@ -283,6 +299,12 @@ func isToken(b []byte) bool {
 		}
 	}
 	return len(b) > 0
+}
+
+// once takes the value of a field that is expected once.
+func (r *request) once(to *[]byte, value []byte) {
+	r.repeats = r.repeats || *to != nil
+	*to = value[:len(value):len(value)]
 }
 
 // cut keeps a field line from being passed on.

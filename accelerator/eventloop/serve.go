@@ -248,7 +248,7 @@ func (l *loop) answerStatic(c *conn, r *request, page *content.Page) (step, Reas
 	if r.odd != none {
 		return refuse, r.odd
 	}
-	form := l.choose(page, r)
+	form := l.represent(page, r)
 	if form == nil {
 		return refuse, NotAcceptable
 	}

@@ -11,7 +11,8 @@
 //	farm.go     who is behind          exchange.go  a request for a backend, its answer
 //	forward.go  heads, as passed on    answer.go    what comes back
 //	reply.go    parser of its head     framing.go   and of its body
-//	link.go     backends' connections
+//	link.go     backends' connections  affinity.go  requests that belong together
+//	tunnel.go   other protocols
 //	wheel.go    deadlines              clock.go     time and Date
 //	inbox.go    news from outside      counters.go  what is counted
 //	far.go      clients far away       syscall.go   every system call

@@ -165,7 +165,9 @@ func (c *conn) refuse(r Reason) {
 		// An error of the connection would make net/http take the client for gone.
 		c.filler, c.readErr = bodyFiller, errRefused
 	case endsAlone:
-		c.readErr = errRefused
+		// One byte more: net/http watches the connection while it answers what came
+		// before, and takes an error for a client that has gone.
+		c.filler, c.readErr = 1, errRefused
 	case endsByError:
 		c.readErr = r
 	}

@@ -22,13 +22,15 @@ func TestOnRefused(t *testing.T) {
 		refused []Reason
 		handled int
 	}{
-		"good":                        {get + "Connection: close\r\n\r\n", nil, 1},
-		"malformed":                   {get + "X : y\r\n\r\n", []Reason{SpaceBeforeColon}, 0},
-		"malformed behind a good one": {get + "\r\n" + get + "X : y\r\n\r\n", []Reason{SpaceBeforeColon}, 1},
-		"too large":                   {get + "X: " + strings.Repeat("x", 5000) + "\r\n\r\n", []Reason{HeadTooLarge}, 0},
-		"unknown coding":              {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", []Reason{CodingUnknown}, 0},
-		"another version":             {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", []Reason{BadVersion}, 0},
-		"a broken body":               {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", nil, 1},
+		"good":                              {get + "Connection: close\r\n\r\n", nil, 1},
+		"malformed":                         {get + "X : y\r\n\r\n", []Reason{SpaceBeforeColon}, 0},
+		"malformed behind a good one":       {get + "\r\n" + get + "X : y\r\n\r\n", []Reason{SpaceBeforeColon}, 1},
+		"too large":                         {get + "X: " + strings.Repeat("x", 5000) + "\r\n\r\n", []Reason{HeadTooLarge}, 0},
+		"unknown coding":                    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", []Reason{CodingUnknown}, 0},
+		"another version":                   {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", []Reason{BadVersion}, 0},
+		"another version behind a good one": {get + "\r\nGET / HTTP/3.0\r\nHost: a\r\n\r\n", []Reason{BadVersion}, 1},
+		"unknown coding behind a good one":  {get + "\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", []Reason{CodingUnknown}, 1},
+		"a broken body":                     {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,6 +46,10 @@ func TestOnRefused(t *testing.T) {
 			}}
 			server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
+				time.Sleep(20 * time.Millisecond)
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("the good one is ended for what is behind it: %v", err)
+				}
 				handled <- true
 			})}
 			l.Attach(server)
