@@ -108,6 +108,8 @@ func newProxy(c *config.Pool, known targets, counters *proxy.Counters, errorPage
 		ConnectTimeout:   c.Forward.ConnectTimeout,
 		FirstByteTimeout: c.Forward.FirstByteTimeout,
 		IdleTimeout:      c.Forward.IdleTimeout,
+		TotalTimeout:     c.Forward.TotalTimeout,
+		HTTP2:            c.Forward.Protocol == "http2",
 		Hold:             c.Forward.Hold,
 		Retries:          c.Forward.Retries,
 		HashOn:           hashOn[c.Forward.HashOn.Kind],

@@ -53,6 +53,7 @@ func (s *server) listen() (*front, error) {
 	}
 	server.ConnContext = attempted
 	s.listener.Attach(server)
+	serveHTTP2(server, s.listener, &l)
 	return &front{loops: s.loops, http: server, listener: s.listener, drain: l.DrainTime, log: s.log}, nil
 }
 

@@ -83,7 +83,13 @@ func (s *server) logRefused(client netip.AddrPort, r http1.Reason) {
 // handler is the live site with the access log around it.
 func (s *server) handler() http.Handler {
 	live := func(w http.ResponseWriter, r *http.Request) { s.live.Load().site.ServeHTTP(w, r) }
-	return &site.Logged{Handler: http.HandlerFunc(live), Log: s.logged}
+	strict := &strict2{
+		next: http.HandlerFunc(live), check: s.listener.Check, stall: s.config.Limits.StallTime,
+		refuse: func(w http.ResponseWriter, r *http.Request, status int, reason string) {
+			s.live.Load().site.ErrorPage(w, r, status, reason)
+		},
+	}
+	return &site.Logged{Handler: strict, Log: s.logged}
 }
 
 // logMetrics registers what the access log counts.

@@ -44,6 +44,7 @@ func (s *server) metrics() *prometheus.Registry {
 		func() float64 {
 			return float64(s.listener.Stats.AcceptErrors.Load() + s.looped(eventloop.AcceptErrors))
 		})
+	counter("connections_http2_total", "Connections of clients that began with HTTP/2.", nil, func() float64 { return float64(s.listener.Stats.HTTP2.Load()) })
 	counter("connections_crowded_total", "Connections closed at once because of limits.connections_per_address.", nil,
 		func() float64 { return float64(s.listener.Stats.Crowded.Load() + s.looped(eventloop.Crowded)) })
 	gauge("connections", "Connections open now.", func() float64 { return float64(s.listener.Limiter.Open()) })

@@ -14,7 +14,7 @@ import (
 // relay is what the event loops may do of a pool's work by themselves, nil if a
 // setting is only seen to by the complete tier.
 func (p *pool) relay(c *config.Config, f *config.Forward) *eventloop.Farm {
-	if p.Greeting != proxy.NoGreeting {
+	if p.HTTP2 || p.TotalTimeout > 0 || p.Greeting != proxy.NoGreeting {
 		return nil
 	}
 	for _, b := range p.Pool.Backends() {

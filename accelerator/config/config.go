@@ -229,6 +229,11 @@ type Forward struct {
 	ConnectTimeout time.Duration
 	// "first_byte_timeout": "60s". Time from the end of the request to the first byte of the answer, 10ms to 24h; then 504.
 	FirstByteTimeout time.Duration
+	// "total_timeout": "0s". Longest time for a whole exchange, 0 to 24h; then 504, or the answer is cut. Tunnels and event
+	// streams have no end. 0 means no limit.
+	TotalTimeout time.Duration
+	// "protocol": "http1". What is spoken to the backends: http1, or http2, with those of https only if they offer it.
+	Protocol string
 	// "idle_timeout": "60s". Longest time between two bytes of an answer, 10ms to 24h; then the connection is cut.
 	IdleTimeout time.Duration
 	// "host": "preserve". The backend sees the client's Host field (true here), or its own name with "backend".
@@ -348,6 +353,8 @@ type Limits struct {
 	// "connections_per_address": 0. Connections at a time from one address (of IPv6 from one /64), 0 to 1000000; more are
 	// closed at once. 0 means no limit.
 	ConnectionsPerAddress int
+	// "streams": 100. Requests at a time on one HTTP/2 connection, 0 to 1000. 0 means that clients have no HTTP/2.
+	Streams int
 	// "body_bytes": 0. Bytes of a request body; more gets 413. 0 means no limit.
 	BodyBytes int64
 }

@@ -63,6 +63,8 @@ func checkBounds(t *testing.T, c *Config) {
 	between("impossible mode bits", int64(c.Rules.PermRequired&c.Rules.PermForbid), 0, 0)
 	between("connect_timeout", int64(c.Forward.ConnectTimeout), 10*ms, int64(5*time.Minute))
 	between("first_byte_timeout", int64(c.Forward.FirstByteTimeout), 10*ms, day)
+	between("total_timeout", int64(c.Forward.TotalTimeout), 0, day)
+	between("streams", int64(c.Limits.Streams), 0, 1000)
 	between("idle_timeout", int64(c.Forward.IdleTimeout), 10*ms, day)
 	between("head_bytes", int64(c.Limits.HeadBytes), 1<<10, 1<<20)
 	between("head_time", int64(c.Limits.HeadTime), 10*ms, day)

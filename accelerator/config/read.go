@@ -171,6 +171,8 @@ func (f *Forward) read(n node, folder string) {
 		"connect_timeout":    duration(&f.ConnectTimeout, `"3s"`, minTime, 5*time.Minute),
 		"first_byte_timeout": duration(&f.FirstByteTimeout, `"60s"`, minTime, maxTime),
 		"idle_timeout":       duration(&f.IdleTimeout, `"60s"`, minTime, maxTime),
+		"total_timeout":      duration(&f.TotalTimeout, `"5m"`, 0, maxTime),
+		"protocol":           words(&f.Protocol, "http1", "http2"),
 		"host":               choice(&f.PreserveHost, map[string]bool{"preserve": true, "backend": false}),
 		"identity":           words(&f.Identity, "x_forwarded", "forwarded", "both"),
 		"proxy_protocol":     words(&f.ProxyProtocol, "off", "v1", "v2"),
@@ -187,6 +189,9 @@ func (f *Forward) read(n node, folder string) {
 		"retries":            number(&f.Retries, "2", 0, 10),
 		"retry_share":        number(&f.RetryShare, "20", 0, 100),
 	})
+	if f.Protocol == "http2" && f.ProxyProtocol != "off" {
+		n.fail("protocol http2 and proxy_protocol do not go together, for a connection of HTTP/2 is used for many clients; set one of them")
+	}
 }
 
 func (t *TLS) read(n node, folder string) {
@@ -246,6 +251,7 @@ func (l *Limits) read(n node) {
 		"drain_time":              duration(&l.DrainTime, `"10s"`, minTime, maxTime),
 		"connections":             number(&l.Connections, "10000", 1, 1_000_000),
 		"connections_per_address": number(&l.ConnectionsPerAddress, "100", 0, 1_000_000),
+		"streams":                 number(&l.Streams, "100", 0, 1000),
 		"body_bytes":              size(&l.BodyBytes, `"10MB"`, 0, maxBody),
 	})
 }

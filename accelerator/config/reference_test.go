@@ -28,7 +28,7 @@ func TestDefault(t *testing.T) {
 		Backends: []Backend{},
 		Forward: Forward{
 			ConnectTimeout: 3 * time.Second, FirstByteTimeout: time.Minute, IdleTimeout: time.Minute, PreserveHost: true, Balance: "two_choices",
-			HashOn: HashOn{Kind: "address"}, Identity: "x_forwarded", ProxyProtocol: "off", Trusted: []netip.Prefix{},
+			Protocol: "http1", HashOn: HashOn{Kind: "address"}, Identity: "x_forwarded", ProxyProtocol: "off", Trusted: []netip.Prefix{},
 			Retries: 2, RetryShare: 20, Queue: 1000, QueueTime: 10 * time.Second,
 		},
 		Health:   Health{Check: "tcp", Path: "/", Status: []StatusRange{{200, 399}}, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
@@ -37,7 +37,7 @@ func TestDefault(t *testing.T) {
 		DNS: DNS{MinTTL: time.Second, MaxTTL: 5 * time.Minute, Addresses: "any"},
 		Limits: Limits{
 			HeadBytes: 32 << 10, HeadTime: 10 * time.Second, IdleTime: 75 * time.Second, StallTime: 30 * time.Second,
-			DrainTime: 10 * time.Second, Connections: 10000,
+			DrainTime: 10 * time.Second, Connections: 10000, Streams: 100,
 		},
 		AccessLog: AccessLog{Format: "off", RotateBytes: 16 << 20, RotateAge: 24 * time.Hour, KeepBytes: 128 << 20},
 	}

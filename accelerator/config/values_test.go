@@ -85,6 +85,8 @@ func TestBadValues(t *testing.T) {
 		{"dns.server", `"10.0.0.1:0"`, `"10.0.0.1:0" is not an IP address`},
 		{"dns.min_ttl", `"0s"`, `"0s" is out of range; it can be 100ms to 1h`},
 		{"dns.addresses", `"ip4"`, `"ip4" is not one of "any", "ipv4", "ipv6"`},
+		{"forward.total_timeout", `"25h"`, `"25h" is out of range; it can be 0s to 24h`},
+		{"limits.streams", `1001`, `1001 is out of range; it can be 0 to 1000`},
 		{"limits.head_bytes", `1023`, `"1023" is out of range; it can be 1KiB to 1MiB`},
 		{"limits.connections", `0`, `0 is out of range; it can be 1 to 1000000`},
 		{"limits.body_bytes", `"-1"`, `"-1" is not a size`},
@@ -208,9 +210,9 @@ func TestEverySettingSet(t *testing.T) {
 	},
 	"rules": {"query": "ignore", "perm_required": "0", "perm_forbid": "7777", "dynamic": ["a", "/b/*"], "unknown_type": "text/html"},
 	"backends": [{"url": "https://Web_1.Example:8443/", "weight": 1000}, {"url": "http://[::1]"}, {"url": "https+srv://_web._tcp.example.com"}, {"url": "unix:///run/x"}],
-	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "host": "backend", "balance": "hash", "hash_on": "header:X-User", "sticky_cookie": "b", "identity": "both", "proxy_protocol": "v1", "tls": {"ca": "ca.pem", "name": "b.example", "certificate": "/c.pem", "key": "k.pem"}, "trusted": ["10.0.0.0/8", "192.0.2.1"], "in_flight": 1, "queue": 0, "queue_time": "10ms", "hold": "24h", "slow_start": "1h", "retries": 10, "retry_share": 100},
+	"forward": {"connect_timeout": "10ms", "first_byte_timeout": "24h", "idle_timeout": "1.5s", "total_timeout": "24h", "protocol": "http1", "host": "backend", "balance": "hash", "hash_on": "header:X-User", "sticky_cookie": "b", "identity": "both", "proxy_protocol": "v1", "tls": {"ca": "ca.pem", "name": "b.example", "certificate": "/c.pem", "key": "k.pem"}, "trusted": ["10.0.0.0/8", "192.0.2.1"], "in_flight": 1, "queue": 0, "queue_time": "10ms", "hold": "24h", "slow_start": "1h", "retries": 10, "retry_share": 100},
 	"limits": {
-		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "drain_time": "1h1m",
+		"head_bytes": 1024, "head_time": "1s", "idle_time": "2s", "stall_time": "3s", "streams": 0, "drain_time": "1h1m",
 		"connections": 1000000, "body_bytes": "64MB",
 	},
 	"health": {
@@ -231,7 +233,7 @@ func TestEverySettingSet(t *testing.T) {
 		},
 		Rules:    Rules{IgnoreQuery: true, PermForbid: 0o7777, Dynamic: []string{"a", "/b/*"}, UnknownType: "text/html"},
 		Backends: []Backend{{&url.URL{Scheme: "https", Host: "web_1.example:8443"}, 1000}, {&url.URL{Scheme: "http", Host: "[::1]"}, 1}, {&url.URL{Scheme: "https+srv", Host: "_web._tcp.example.com"}, 1}, {&url.URL{Scheme: "unix", Path: "/run/x"}, 1}},
-		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", ProxyProtocol: "v1", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
+		Forward:  Forward{ConnectTimeout: 10 * time.Millisecond, FirstByteTimeout: 24 * time.Hour, IdleTimeout: 1500 * time.Millisecond, TotalTimeout: 24 * time.Hour, Protocol: "http1", Balance: "hash", HashOn: HashOn{"header", "X-User"}, StickyCookie: "b", Identity: "both", ProxyProtocol: "v1", TLS: TLS{"/srv/box/ca.pem", "b.example", "/c.pem", "/srv/box/k.pem"}, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32")}, InFlight: 1, QueueTime: 10 * time.Millisecond, Hold: 24 * time.Hour, SlowStart: time.Hour, Retries: 10, RetryShare: 100},
 		Health: Health{Check: "http", Path: "/h?x", Host: "h.example", Status: []StatusRange{{200, 204}}, Body: "ok", AgentPort: 65535, AgentSend: "a\n",
 			Interval: 100 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 1, Fall: 100},
 		Ejection: Ejection{Time: time.Hour, Most: 100}, Pools: []Pool{}, Routes: []Route{},
@@ -376,6 +378,14 @@ func TestParseHashOnAndCookie(t *testing.T) {
 func TestTLSNeedsBoth(t *testing.T) {
 	got := mistakesIn(t, `{"forward": {"tls": {"certificate": "c.pem"}}}`)
 	if want := "1:21: forward.tls: certificate and key belong together; set both or none"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A connection of HTTP/2 has many clients, and the PROXY protocol names one.
+func TestProtocols(t *testing.T) {
+	got := mistakesIn(t, `{"forward": {"protocol": "http2", "proxy_protocol": "v2"}}`)
+	if want := "1:13: forward: protocol http2 and proxy_protocol do not go together, "; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -101,7 +101,7 @@ func (n handed) conn() (*Conn, error) {
 		c.Close()
 		return nil, errGone
 	}
-	return &Conn{TCPConn: c.(*net.TCPConn), unread: n.unread, failed: n.failed}, nil
+	return &Conn{TCPConn: c.(*net.TCPConn), unread: n.unread, served: n.served, failed: n.failed}, nil
 }
 
 var errGone = errors.New("the client has gone")
@@ -133,8 +133,13 @@ func (h *Handoff) Addr() net.Addr { return h.addr }
 type Conn struct {
 	*net.TCPConn
 	unread []byte
+	served bool
 	failed *backend.Attempt
 }
+
+// Served reports whether the loop has answered on it: then it is a connection of
+// HTTP/1, whatever comes next.
+func (c *Conn) Served() bool { return c.served }
 
 // Take returns the connection and the bytes read, for one who reads them himself.
 func (c *Conn) Take() (tcp *net.TCPConn, unread []byte) { return c.TCPConn, c.unread }

@@ -28,7 +28,7 @@ type conn struct {
 	out    deadline
 
 	answered atomic.Uint64 // requests behind which net/http went on to the next
-	tunnel   atomic.Bool   // hijacked: raw from now on
+	tunnel   atomic.Bool   // hijacked, or HTTP/2: raw from now on
 	cut      atomic.Bool   // refused: close with care
 	deaf     atomic.Bool   // stopped reading: no more writes
 	closing  atomic.Bool
@@ -36,6 +36,8 @@ type conn struct {
 
 	mu      sync.Mutex // serialises reads, guards what follows
 	framer  framer
+	begun   bool   // what the first bytes are is known
+	early   []byte // until then: they
 	held    []byte // read, but not looked at: what follows a possible tunnel, or came with the connection
 	insert  []byte // the rest of the malformed line
 	filler  int    // bytes of filler left
@@ -57,7 +59,7 @@ const bodyFiller = 16 << 10
 var errRefused = errors.New("http1: the connection was refused")
 
 func (l *Listener) newConn(tcp *net.TCPConn, unread []byte) *conn {
-	c := &conn{TCPConn: tcp, l: l, held: unread}
+	c := &conn{TCPConn: tcp, l: l, held: unread, begun: !l.HTTP2}
 	from := remote(tcp)
 	c.ends.expected, c.ends.counted = l.proxied(from), l.counts(from)
 	c.in.set = tcp.SetReadDeadline
@@ -98,6 +100,12 @@ func (c *conn) Read(p []byte) (int, error) {
 		n, err := c.fetch(p)
 		if err != nil {
 			return 0, err
+		}
+		if !c.begun && !c.begin(p[:n]) {
+			if c.tunnel.Load() {
+				return c.unhold(p), nil
+			}
+			continue
 		}
 		if n = c.check(p[:n]); n > 0 {
 			return n, nil

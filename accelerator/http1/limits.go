@@ -67,6 +67,7 @@ func (l Limits) withDefaults() Limits {
 type Stats struct {
 	Accepted     atomic.Uint64             // connections accepted
 	Crowded      atomic.Uint64             // connections closed at once: too many from their address
+	HTTP2        atomic.Uint64             // connections that turned out to be HTTP/2
 	AcceptErrors atomic.Uint64             // failed attempts to accept, each tried again
 	Refused      [NumReasons]atomic.Uint64 // connections refused or cut, by Reason
 }

@@ -46,6 +46,12 @@ type Listener struct {
 	// connection of theirs without is closed: a client could have written it itself.
 	ProxyFrom []netip.Prefix
 
+	// HTTP2 lets connections through that begin with HTTP/2, for a server that
+	// serves it unencrypted; without it such a beginning is malformed HTTP/1. The
+	// limits of this package do not hold for them; the server is to have its own,
+	// and to ask Check about each request.
+	HTTP2 bool
+
 	// Log gets a warning when accepting begins to fail. Nil means slog.Default.
 	Log *slog.Logger
 
@@ -178,6 +184,9 @@ func (l *Listener) takeOver() (net.Conn, error) {
 	}
 	c := l.newConn(nc.(Taken).Take())
 	c.origin = nc
+	if s, ok := nc.(interface{ Served() bool }); ok && s.Served() {
+		c.begun = true
+	}
 	return c, nil
 }
 

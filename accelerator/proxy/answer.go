@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type answerWriter struct {
 
 	err      error // the first failure of a write to the client
 	hijacked bool  // the connection was taken
+
+	begun   atomic.Bool // the head of the final answer is on its way
+	expired atomic.Bool // no write may wait any more
 }
 
 // init takes the fields out of w that others have set, for ReverseProxy would
@@ -53,6 +57,7 @@ func (w *answerWriter) WriteHeader(status int) {
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
+	w.begun.Store(true)
 	w.restore()
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // or net/http guesses
@@ -69,7 +74,7 @@ func (w *answerWriter) restore() {
 			h[name] = values
 		}
 	}
-	if w.body.unread() {
+	if w.body.unread() && w.in.ProtoMajor < 2 { // In HTTP/2 a stream ends by itself.
 		h.Set("Connection", "close")
 	}
 }
@@ -99,6 +104,23 @@ func (w *answerWriter) limit() {
 	if w.idle > 0 {
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.idle))
 	}
+	if w.expired.Load() { // Looked at after the deadline was set, for expire goes on beside us.
+		w.noWait()
+	}
+}
+
+// expire ends a write of the answer that waits, and those that follow. It may be
+// called by another goroutine as long as the handler has not returned. A page that
+// says so may still be written.
+func (w *answerWriter) expire() {
+	w.expired.Store(true)
+	if w.begun.Load() {
+		w.noWait()
+	}
+}
+
+func (w *answerWriter) noWait() {
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Unix(1, 0))
 }
 
 // Hijack takes the client's connection for a tunnel. ReverseProxy reads from the

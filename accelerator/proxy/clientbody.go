@@ -31,6 +31,7 @@ type clientBody struct {
 	stopped sync.Cond // of mu: reading has become false
 	whole   bool      // guarded by mu: all of the body has been read
 	over    bool      // guarded by mu: the exchange has ended
+	expired bool      // guarded by mu: its whole time has passed
 	err     error     // guarded by mu: why reading failed
 }
 
@@ -73,7 +74,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 func (b *clientBody) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
+	if b.over || b.expired {
 		return false
 	}
 	b.reading = true
@@ -81,6 +82,20 @@ func (b *clientBody) begin() bool {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.idle))
 	}
 	return true
+}
+
+// expire ends a read that waits, and all that follow: the transport waits for it,
+// whatever has become of the exchange.
+func (b *clientBody) expire() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over && !b.whole {
+		b.expired = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // end ends a read, and notes the end of the body, good or bad.

@@ -18,6 +18,7 @@ const (
 	BadAnswer
 	BackendAborted
 	BackendStalled
+	TotalTimeout
 	ClientAborted
 	ClientStalled
 	ClientBodyBad
@@ -44,6 +45,7 @@ var events = [NumEvents]struct{ name, help string }{
 	BadAnswer:        {"bad_answer", "The backend closed before its answer, or sent a malformed or too large head, or very many 1xx; answered 502."},
 	BackendAborted:   {"backend_aborted", "The backend broke off inside the answer's body; the client's connection was closed."},
 	BackendStalled:   {"backend_stalled", "The backend stopped sending inside the answer's body, or stopped reading the request's."},
+	TotalTimeout:     {"total_timeout", "The time for the whole exchange had passed; answered 504, or the client's connection was closed."},
 	ClientAborted:    {"client_aborted", "The client went away before it had the whole answer."},
 	ClientStalled:    {"client_stalled", "The client stopped sending inside the request's body (answered 408), or stopped reading the answer."},
 	ClientBodyBad:    {"client_body_bad", "The request's body was malformed (answered 400) or too large (answered 413)."},

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"ramjet/accelerator/backend"
@@ -24,10 +26,14 @@ const flushInterval = 10 * time.Millisecond
 // its transport, and belongs to the goroutine of the handler.
 type exchange struct {
 	proxy   *Proxy
-	in      *http.Request // as received
-	target  string        // for the backend
-	changes *Changes      // never nil
+	in      *http.Request   // as received
+	target  string          // for the backend
+	changes *Changes        // never nil
+	ctx     context.Context // of the attempts; cancelled with the reason why it ends early
 	cancel  context.CancelCauseFunc
+	total   *time.Timer // for the whole time; nil: no limit
+	ending  sync.Mutex
+	over    bool // guarded by ending
 	w       answerWriter
 	body    *clientBody // nil: the request has none
 	answer  answerBody
@@ -37,6 +43,7 @@ type exchange struct {
 	connected     bool             // it has the one that it asked for last
 	conn          net.Conn         // the last of them
 	informational int              // answers 1xx so far
+	answered      bool             // the head of the answer has come
 	tunnel        bool             // the answer was 101
 	stayed        *backend.Backend // the backend that the client's cookie names, or nil
 	held          bool             // it waited for a backend to come back
@@ -48,6 +55,7 @@ type exchange struct {
 
 // run passes the request to a backend, and the answer to the client.
 func (x *exchange) run(ctx context.Context) {
+	x.ctx = ctx
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: x.getConn, GotConn: x.gotConn, Got1xxResponse: x.gotInformational})
 	r := x.in.WithContext(ctx)
 	r.Header = received(x.in)
@@ -88,6 +96,10 @@ func (x *exchange) end() {
 		x.judge()
 		x.proxy.Pool.Release(x.backend)
 	}
+	x.endless()
+	x.ending.Lock()
+	x.over = true // The connection belongs to the next request.
+	x.ending.Unlock()
 	x.body.finish()
 	x.cancel(nil)
 }
@@ -243,7 +255,7 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 	if r.Body != nil {
 		r.Body = io.NopCloser(r.Body) // a failed attempt closes it, and the next one needs it
 	}
-	return x.proxy.transport(b).RoundTrip(r)
+	return x.proxy.transport(b, x.proxy.HTTP2 && upgrade(r.Header) == "").RoundTrip(r)
 }
 
 // getConn is told that the transport wants a connection. Those that it had before
@@ -263,8 +275,35 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	if x.connections == 2 {
 		x.proxy.Counters.Add(Retried)
 	}
-	if x.connections > 1 && info.Reused {
+	if x.connections > 1 && info.Reused && !isHTTP2(info.Conn, x.proxy.HTTP2) {
 		_ = info.Conn.Close()
+	}
+}
+
+// isHTTP2 reports whether a connection is one of HTTP/2, which others use at the
+// same time.
+func isHTTP2(c net.Conn, wanted bool) bool {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	return wanted
+}
+
+// expire ends an exchange whose whole time has passed. It is called by the timer.
+func (x *exchange) expire() {
+	x.ending.Lock()
+	defer x.ending.Unlock()
+	if !x.over {
+		x.cancel(errTotal)
+		x.body.expire()
+		x.w.expire()
+	}
+}
+
+// endless takes the limit of the whole time away.
+func (x *exchange) endless() {
+	if x.total != nil {
+		x.total.Stop()
 	}
 }
 
@@ -290,6 +329,10 @@ func (x *exchange) check(res *http.Response) error {
 	if res.StatusCode < 200 {
 		return fmt.Errorf("%w: %03d", errBadStatus, res.StatusCode)
 	}
+	x.answered = true
+	if kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") {
+		x.endless()
+	}
 	x.strike = overloaded(res.StatusCode)
 	x.remember(res)
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
@@ -309,6 +352,7 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 	}
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
 	x.tunnel = true
+	x.endless()
 	x.proxy.Counters.Tunnel(1)
 	unlimit(x.conn)
 	return nil

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 var (
 	errStalled   = errors.New("the backend stopped sending inside the body of its answer")
 	errBadStatus = errors.New("the backend sent an impossible status code")
+	errTotal     = errors.New("the time for the whole exchange has passed")
 	errFlood     = errors.New("the backend sent too many informational answers")
 	errUpgrade   = errors.New("the backend changed to a protocol that was not asked for")
 	errDrained   = errors.New("all backends are drained")
@@ -30,6 +32,9 @@ type failure struct {
 // Whoever failed first is to blame, and a client that fails takes the connection
 // to the backend with it: so the client is looked at first.
 func (x *exchange) diagnose(err error) failure {
+	if x.expired() {
+		return failure{TotalTimeout, http.StatusGatewayTimeout, "the whole of it took too long"}
+	}
 	if f, ok := x.clientFailure(); ok {
 		return f
 	}
@@ -59,6 +64,9 @@ func (x *exchange) diagnose(err error) failure {
 	}
 	return failure{BadAnswer, http.StatusBadGateway, "the backend sent no valid answer"}
 }
+
+// expired reports whether the exchange was ended because its whole time had passed.
+func (x *exchange) expired() bool { return errors.Is(context.Cause(x.ctx), errTotal) }
 
 // clientFailure says what is to be done about a failure of the client, if there
 // was one.
@@ -99,6 +107,8 @@ func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 // aborted is the event of an answer that broke off.
 func (x *exchange) aborted() Event {
 	switch f, ok := x.clientFailure(); {
+	case x.expired():
+		return TotalTimeout
 	case errors.Is(x.w.err, os.ErrDeadlineExceeded):
 		return ClientStalled // net/http cancels the request then, too
 	case ok:
@@ -117,6 +127,10 @@ func (x *exchange) blame(e Event) {
 	switch e {
 	case NoConnection, ConnectTimeout:
 		// each backend that was tried has its count
+	case TotalTimeout:
+		if x.backend != nil && !x.answered && !x.body.unread() { // All waited for it.
+			x.failed(x.backend)
+		}
 	case FirstByteTimeout, BadAnswer, BackendAborted, BackendStalled:
 		x.failed(x.backend)
 	}

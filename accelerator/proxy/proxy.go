@@ -85,6 +85,15 @@ type Proxy struct {
 	// for an answer.
 	IdleTimeout time.Duration
 
+	// TotalTimeout limits the time from the beginning of the exchange to the last
+	// byte of the answer; 0 is no limit. When it has passed the client gets 504, or
+	// the answer is aborted. Tunnels and event streams have no end.
+	TotalTimeout time.Duration
+
+	// HTTP2 speaks HTTP/2 to the backends: to those of http at once, to those of
+	// https if they agree in the handshake. Upgrades go by HTTP/1.1 all the same.
+	HTTP2 bool
+
 	// KeepAlive is how long an unused connection to a backend is kept. It should
 	// be shorter than the backend's own time, for a POST that meets the end of
 	// that time is not sent again, and the client gets 502.
@@ -230,6 +239,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, c
 		x.body = newClientBody(w, r, p.idle, &changes.Request)
 	}
 	x.w.init(w, r, x.body, p.idle)
+	if p.TotalTimeout > 0 {
+		x.total = time.AfterFunc(p.TotalTimeout, x.expire)
+	}
 	p.Counters.Begin()
 	defer x.end()
 	x.run(ctx)
