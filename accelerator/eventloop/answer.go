@@ -12,6 +12,10 @@ func (l *loop) readAnswer(u *conn) {
 	if x.client.out != nil {
 		return // The client has to take what there is first.
 	}
+	if x.pipe != nil {
+		l.splice(x)
+		return
+	}
 	have := copy(l.answerIn, u.in)
 	u.in = u.in[:0]
 	for turn := 0; ; turn++ {
@@ -103,12 +107,21 @@ func (l *loop) passOn(x *exchange, b []byte) (rest []byte, more bool) {
 		}
 		return nil, false
 	}
+	if l.splices(x) {
+		l.splice(x)
+		return nil, false
+	}
+	l.awaitMore(x)
+	return nil, true
+}
+
+// awaitMore sets the time for the next piece of an answer.
+func (l *loop) awaitMore(x *exchange) {
 	if x.farm.Idle > 0 {
 		l.wheel.set(x.link, l.clock.now+int64(x.farm.Idle))
 	} else {
 		l.wheel.set(x.link, never)
 	}
-	return nil, true
 }
 
 // goOnRelaying is for a client that has made room.

@@ -45,6 +45,7 @@ type exchange struct {
 	status  int
 	bytes   int64 // of its body
 	body    framing
+	pipe    *pipe // through which the rest of the body goes, or nil
 
 	raw []byte // the request's head, as received
 	ask []byte // and as it is sent
@@ -332,6 +333,7 @@ func (l *loop) clientLeaves(c *conn) {
 // leave ends an exchange: its link with it, if it is not to be used again.
 func (l *loop) leave(x *exchange) {
 	x.client.x = nil
+	l.endPipe(x)
 	if x.link != nil {
 		l.hangUp(x.link)
 	}

@@ -216,11 +216,15 @@ func (l *loop) hangUp(u *conn) {
 	l.free = append(l.free, u.slot)
 }
 
-// endLinks ends all of them.
+// endLinks ends all of them, and what they were used with.
 func (l *loop) endLinks() {
 	for _, u := range l.slots {
 		if u.backend != nil && u.state != gone {
 			l.hangUp(u)
 		}
 	}
+	for _, p := range l.pipes {
+		p.close()
+	}
+	l.pipes = nil
 }

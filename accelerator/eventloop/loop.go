@@ -50,6 +50,7 @@ type loop struct {
 	pieces    []piece
 	answerIn  []byte // what is read of answers goes here
 	reply     reply
+	pipes     []*pipe                      // empty ones, to be used again
 	exchanges []*exchange                  // to be used again
 	links     map[*backend.Backend][]*conn // unused ones, the last one used last
 

@@ -12,7 +12,7 @@
 //	forward.go  heads, as passed on    answer.go    what comes back
 //	reply.go    parser of its head     framing.go   and of its body
 //	link.go     backends' connections  affinity.go  requests that belong together
-//	tunnel.go   other protocols
+//	tunnel.go   other protocols        splice.go    large bodies
 //	wheel.go    deadlines              clock.go     time and Date
 //	inbox.go    news from outside      counters.go  what is counted
 //	far.go      clients far away       syscall.go   every system call
