@@ -6,6 +6,10 @@ import (
 	"ramjet/accelerator/backend"
 )
 
+// firstRead is what is read at first of an answer: a small one whole, of a large one
+// little more than its head.
+const firstRead = 16 << 10
+
 // readAnswer takes what has arrived of an answer and passes it on.
 func (l *loop) readAnswer(u *conn) {
 	x := u.x
@@ -25,7 +29,11 @@ func (l *loop) readAnswer(u *conn) {
 			return
 		}
 		u.more = false
-		n, errno := recv(int(u.fd), l.answerIn[have:])
+		room := l.answerIn[have:]
+		if !x.begun && have < firstRead {
+			room = room[:firstRead-have] // Of a large answer the rest takes another way.
+		}
+		n, errno := recv(int(u.fd), room)
 		switch {
 		case errno == again:
 			u.in = append(u.in, l.answerIn[:have]...)
@@ -37,7 +45,7 @@ func (l *loop) readAnswer(u *conn) {
 			l.answerEnds(x, have > 0)
 			return
 		}
-		emptied := have+n < len(l.answerIn)
+		emptied := n < len(room)
 		rest, more := l.passOn(x, l.answerIn[:have+n])
 		if !more {
 			return
