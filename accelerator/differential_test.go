@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"ramjet/accelerator/config"
 )
 
 // A fuzz test of the two tiers against each other: whatever bytes come, in
@@ -103,13 +101,16 @@ func inProcess(t testing.TB, root string, alone bool, forward string, backends .
 		setup += fmt.Sprintf(`{"url": "http://%s"}`, b)
 	}
 	setup += "]}"
-	c, err := config.Parse("ramjet.json", []byte(setup))
+	l, err := parsed("ramjet.json", []byte(setup))
+	if err == nil {
+		l, err = l.withOwnFarm(nil)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{config: c, source: &source{options: &options{}, log: log}, log: log, level: new(slog.LevelVar), out: io.Discard}
+	s := &server{config: l.config, loaded: l, source: &source{options: &options{}, log: log}, log: log, level: new(slog.LevelVar), out: io.Discard}
 	tasks, err := s.start(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -55,18 +55,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		o.waitForRoot(ctx, log)
 	}
 	source := &source{options: o, log: log}
-	c, err := source.first()
+	l, err := source.first()
 	if err != nil {
 		return report(stderr, err)
 	}
+	c := l.config
 	level.Set(c.LogLevel)
 	switch {
 	case o.check:
-		err = check(ctx, c, source, stdout)
+		err = check(ctx, l, o.farm, stdout)
 	case o.explain != "":
 		err = explain(ctx, c, o.explain, stdout)
 	default:
-		err = serve(ctx, &server{config: c, source: source, log: log, level: level, demo: o.demo, out: stdout, wait: o.wait > 0})
+		err = serve(ctx, &server{config: c, loaded: l, source: source, log: log, level: level, demo: o.demo, out: stdout, wait: o.wait > 0})
 	}
 	return report(stderr, err)
 }

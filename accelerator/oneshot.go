@@ -46,13 +46,20 @@ func explain(ctx context.Context, c *config.Config, target string, out io.Writer
 }
 
 // check does everything but listen, and prints what it found.
-func check(ctx context.Context, c *config.Config, from *source, out io.Writer) error {
+func check(ctx context.Context, l *loaded, farmFile string, out io.Writer) error {
+	if l.wanted.trouble != nil {
+		return usageError{l.wanted.trouble}
+	}
+	c := l.config
 	s, err := loadOnce(ctx, c)
 	if err != nil {
 		return err
 	}
 	snapshot := s.Store.Snapshot()
-	fmt.Fprintf(out, "configuration  %s\n", from.name())
+	fmt.Fprintf(out, "configuration  %s\n", l.name())
+	if l.wanted.from == fromSaved {
+		fmt.Fprintf(out, "farm           %s, in the place of the configuration's own\n", farmFile)
+	}
 	fmt.Fprintf(out, "listen         %s\n", c.Listen)
 	if c.Content.Root == "" {
 		fmt.Fprintf(out, "content        none\n")

@@ -18,6 +18,7 @@ type options struct {
 	root    string
 	backend string
 	admin   string
+	farm    string
 	wait    time.Duration
 	demo    bool
 
@@ -69,6 +70,7 @@ func parse(args []string, out, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.root, "root", "", "serve the files below `DIR`, whatever the file says")
 	f.StringVar(&o.backend, "backend", "", "forward what is not static to `URL`, whatever the file says")
 	f.StringVar(&o.admin, "admin", "", "answer status, metrics, reload and explain on the Unix socket at `PATH`")
+	f.StringVar(&o.farm, "farm", "", "keep in `FILE` the farm that was changed and saved over the admin socket; while it\nexists, it counts instead of the farm of the configuration and -backend")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to this `TIME` for -root to appear, then serve without it until it does")
 	f.BoolVar(&o.demo, "demo", false, "serve a small built-in site with a dynamic page, to try things out")
 	f.BoolVar(&o.check, "check", false, "read configuration and content, say what is there, and exit")

@@ -16,12 +16,13 @@ func (s *server) reload(ctx context.Context) (string, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	s.accessLog.Reopen() // Whether the new settings are right or not.
-	c, err := s.source.again()
+	now := s.live.Load()
+	next, err := s.source.again(now.loaded)
 	if err != nil {
 		s.log.Error("not reloaded, the old configuration stays", "err", err)
 		return "", err
 	}
-	old := s.live.Load().config
+	old, c := now.config, next.config
 	s.store.SetOptions(contentOptions(c))
 	if err := s.store.Load(ctx); err != nil {
 		// The content that was there goes on under the rules that it had.
@@ -30,14 +31,22 @@ func (s *server) reload(ctx context.Context) (string, error) {
 		s.log.Error("not reloaded, the old configuration stays", "err", err)
 		return "", err
 	}
-	replaced, err := s.goLive(c)
+	replaced, err := s.goLive(next)
 	if err != nil {
 		return "", err
 	}
 	s.level.Set(c.LogLevel)
 	s.setLog(c)
 	replaced.farm.close()
-	text := fmt.Sprintf("reloaded %s: %d files, %d backends", s.source.name(), s.store.Snapshot().Files, s.live.Load().farm.size())
+	text := fmt.Sprintf("reloaded %s: %d files, %d backends", next.name(), s.store.Snapshot().Files, s.live.Load().farm.size())
+	switch {
+	case next.wanted.trouble != nil:
+		text += "; the saved farm cannot be used: " + next.wanted.trouble.Error()
+	case next.wanted.from == fromSaved:
+		text += "; the farm is the saved one"
+	case now.wanted.from != fromConfiguration:
+		text += "; the farm is the configuration's own again"
+	}
 	if later := needRestart(s.config, c); len(later) > 0 {
 		text += "; takes a restart to change: " + strings.Join(later, ", ")
 	}

@@ -34,6 +34,7 @@ type task interface {
 // server is the running program.
 type server struct {
 	config *config.Config // in force at the start; immutable
+	loaded *loaded        // the same, with where it comes from
 	source *source
 	log    *slog.Logger
 	level  *slog.LevelVar
@@ -61,11 +62,10 @@ type server struct {
 
 // live is one configuration at work. Immutable.
 type live struct {
-	config *config.Config
-	file   string
-	since  time.Time
-	site   *site.Site
-	farm   *farm
+	*loaded
+	since time.Time // of the configuration; the farm may have changed later
+	site  *site.Site
+	farm  *farm
 }
 
 // view is what the event loops show of it.
@@ -119,8 +119,8 @@ func (e ended) Error() string { return e.String() }
 
 // start loads the content, then listens: whoever connects finds all of it.
 func (s *server) start(ctx context.Context) ([]task, error) {
-	if s.source.note != "" {
-		s.log.Info(s.source.note)
+	if s.loaded.note != "" {
+		s.log.Info(s.loaded.note)
 	}
 	s.pools.log = s.log
 	s.names.Log, s.names.Changed = s.log, s.resolved
@@ -142,7 +142,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 		}
 		s.log.Error("no content yet", "err", err)
 	}
-	if _, err := s.goLive(s.config); err != nil {
+	if _, err := s.goLive(s.loaded); err != nil {
 		return nil, err
 	}
 	front, err := s.listen()
@@ -155,6 +155,7 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 			Socket: s.config.Admin, Metrics: s.metrics(), Log: s.log,
 			Status: s.status, Explain: s.explain, Reload: s.reload,
 			Backends: s.backendStates, SetBackends: s.setBackendStates,
+			Farm: s.farmText, ChangeFarm: s.changeFarm,
 		}
 		if err := s.admin.Listen(); err != nil {
 			return nil, err
@@ -169,16 +170,19 @@ func (s *server) start(ctx context.Context) ([]task, error) {
 
 // goLive puts a configuration to work and returns the one that it replaces, nil
 // the first time.
-func (s *server) goLive(c *config.Config) (*live, error) {
+func (s *server) goLive(l *loaded) (*live, error) {
 	s.farming.Lock()
 	defer s.farming.Unlock()
-	now := s.live.Load()
+	now, c := s.live.Load(), l.config
 	if now == nil {
 		s.follow(c)
 	} else {
 		s.follow(c, now.config.AllPools()...) // Which may have to stay.
 	}
-	next := &live{config: c, file: s.source.name(), since: time.Now()}
+	next := &live{loaded: l, since: time.Now()}
+	if now != nil && l.own == now.own {
+		next.since = now.since
+	}
 	var err error
 	if next.site, next.farm, err = newSite(c, s.store, s.names.Targets, &s.counters, &s.pools, s.log); err != nil {
 		if now != nil {
@@ -200,7 +204,7 @@ func (s *server) goLive(c *config.Config) (*live, error) {
 // announce says that the program is ready.
 func (s *server) announce() {
 	s.ready.Store(true)
-	s.log.Info("ready", "listen", s.listener.Addr(), "config", s.source.name(), "backends", s.live.Load().farm.size())
+	s.log.Info("ready", "listen", s.listener.Addr(), "config", s.loaded.name(), "backends", s.live.Load().farm.size())
 	if s.demo {
 		printDemo(s.out, s.listener.Addr())
 	}

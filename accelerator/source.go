@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,122 +15,175 @@ import (
 )
 
 // source is where the configuration comes from: the files named on the command
-// line, then its other flags.
+// line, then its other flags, then the farm that was saved.
 type source struct {
 	options *options
 	log     *slog.Logger
-	file    string // the file in force, "" for the defaults
-	note    string // what had to be changed to fit the machine
 }
 
-// loadConfig reads a file and tries the files that it names: one that is missing
-// makes the configuration invalid, as any other mistake in it does.
-func loadConfig(file string) (*config.Config, error) {
-	c, err := config.Load(file)
+// loaded is a configuration that can be put to work. Immutable.
+type loaded struct {
+	config *config.Config
+	file   string // "" for the defaults
+	note   string // what had to be changed to fit the machine
+	wanted wantedFarm
+
+	own     *config.Config // with the farm of file and flags, and all that was asked for
+	ownFarm []byte
+}
+
+// name says where the configuration comes from.
+func (l *loaded) name() string {
+	if l.file == "" {
+		return "built-in defaults"
+	}
+	return l.file
+}
+
+// read reads a file, or the defaults if it has no name, and tries the files that it
+// names: one that is missing makes the configuration invalid, as any other mistake
+// in it does.
+func read(file string) (*loaded, error) {
+	if file == "" {
+		return parsed("", nil)
+	}
+	text, err := config.Read(file)
 	if err != nil {
 		return nil, err
 	}
+	return parsed(file, text)
+}
+
+func parsed(file string, text []byte) (*loaded, error) {
+	l := &loaded{file: file}
+	var err error
+	if l.own, err = config.Parse(file, text); err != nil {
+		return nil, err
+	}
+	if l.ownFarm, err = config.Farm(file, text); err != nil {
+		return nil, err
+	}
+	return l, tryFiles(file, l.own)
+}
+
+// tryFiles reads the files that the pools of a configuration name.
+func tryFiles(name string, c *config.Config) error {
 	for _, p := range c.AllPools() {
 		if _, err := backendTLS(&p); err != nil {
-			return nil, fmt.Errorf("%s: %v", file, err) // Not wrapped: it is not the file itself that does not exist.
+			return fmt.Errorf("%s: %v", name, err) // Not wrapped: it is not the file itself that does not exist.
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // first returns the configuration to start with. Of several files the first that
 // exists and is valid counts: the others are reported, but a bad edit never
 // keeps the box from serving. A single file has to be right.
-func (s *source) first() (*config.Config, error) {
+func (s *source) first() (*loaded, error) {
 	files := s.options.configs
 	if len(files) == 1 {
-		c, err := loadConfig(files[0])
+		l, err := read(files[0])
 		if err != nil {
 			return nil, usageError{err}
 		}
-		s.file = files[0]
-		return s.override(c)
+		return s.complete(l, nil)
 	}
 	for _, file := range files {
-		c, err := loadConfig(file)
+		l, err := read(file)
 		if err == nil {
-			s.file = file
-			return s.override(c)
+			return s.complete(l, nil)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			s.log.Error("the configuration is not valid, using the next in line", "file", file, "err", err)
 		}
 	}
-	return s.override(config.Default())
+	return s.defaults(nil)
 }
 
 // again returns the configuration for a reload. Here the first file that exists
 // must be valid: the old configuration is better than the next in line.
-func (s *source) again() (*config.Config, error) {
+func (s *source) again(now *loaded) (*loaded, error) {
 	for _, file := range s.options.configs {
-		c, err := loadConfig(file)
+		l, err := read(file)
 		if errors.Is(err, fs.ErrNotExist) && len(s.options.configs) > 1 {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		c, err = s.override(c)
-		if err == nil {
-			s.file = file
-		}
-		return c, err
+		return s.complete(l, now)
 	}
-	s.file = ""
-	return s.override(config.Default())
+	return s.defaults(now)
 }
 
-// name says where the configuration comes from.
-func (s *source) name() string {
-	if s.file == "" {
-		return "built-in defaults"
+func (s *source) defaults(now *loaded) (*loaded, error) {
+	l, err := read("")
+	if err != nil {
+		return nil, err
 	}
-	return s.file
+	return s.complete(l, now)
+}
+
+// complete applies the flags and the farm that was saved. now is what is in force,
+// if anything is.
+func (s *source) complete(l, now *loaded) (*loaded, error) {
+	if err := s.override(l); err != nil {
+		return nil, err
+	}
+	next, err := s.withSavedFarm(l, now)
+	if err == nil && now != nil && next.wanted.from == now.wanted.from && bytes.Equal(next.wanted.text, now.wanted.text) {
+		next.wanted.since = now.wanted.since
+	}
+	return next, err
 }
 
 // override applies the flags, which are validated as the file is.
-func (s *source) override(c *config.Config) (*config.Config, error) {
-	o := s.options
+func (s *source) override(l *loaded) error {
+	o, c := s.options, l.own
 	if o.listen != "" {
 		err := config.CheckListen(o.listen)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("-listen: %w", err)}
+			return usageError{fmt.Errorf("-listen: %w", err)}
 		}
 		c.Listen = o.listen
 	}
 	if o.backend != "" {
 		u, err := config.ParseBackend(o.backend)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("-backend: %w", err)}
+			return usageError{fmt.Errorf("-backend: %w", err)}
 		}
-		c.Backends = []config.Backend{{URL: u}}
+		c.Backends = []config.Backend{{URL: u, Weight: 1}}
+		l.ownFarm, err = config.MergeFarm(l.ownFarm, "-backend", fmt.Appendf(nil, `{"backends": [{"url": %q}]}`, u))
+		if err != nil {
+			return err
+		}
 	}
 	if o.root != "" {
 		if c.Content.Root != "" {
-			s.log.Warn("content.root is overruled by -root", "file", s.file, "root", o.root)
+			s.log.Warn("content.root is overruled by -root", "file", l.file, "root", o.root)
 		}
 		c.Content.Root = o.root
 	}
 	if o.admin != "" {
 		c.Admin = o.admin
 	}
-	var err error
-	if s.note, err = raiseFileLimit(c); err != nil {
-		return nil, err
-	}
 	if c.Content.Root != "" {
 		root, err := filepath.Abs(c.Content.Root)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.Content.Root = root
 	}
-	return c, nil
+	return nil
+}
+
+// use makes a configuration, of what was loaded, the one in force.
+func (l *loaded) use(c *config.Config, wanted wantedFarm) (*loaded, error) {
+	next, fitting := *l, *c
+	next.config, next.wanted = &fitting, wanted
+	var err error
+	next.note, err = raiseFileLimit(&fitting)
+	return &next, err
 }
 
 // waitForRoot waits for the root to appear: on the box another program mounts it,

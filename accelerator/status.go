@@ -19,12 +19,21 @@ type status struct {
 	Config      string    `json:"config"` // the file in force
 	ConfigSince time.Time `json:"config_since"`
 
+	Farm     farmStatus      `json:"farm"`
 	Content  contentStatus   `json:"content"`
 	Backends []backendStatus `json:"backends"`
 	Names    []nameStatus    `json:"names"` // of backends
 	Loops    []loopStatus    `json:"loops"` // empty: they are disabled
 
 	AccessLog *logStatus `json:"access_log,omitempty"` // nil: off
+}
+
+// farmStatus says whose farm is in force.
+type farmStatus struct {
+	From    string    `json:"from"` // configuration, saved, change
+	Since   time.Time `json:"since"`
+	File    string    `json:"file,omitempty"`    // where one is saved
+	Trouble string    `json:"trouble,omitempty"` // why the saved one is not used
 }
 
 type contentStatus struct {
@@ -74,7 +83,7 @@ func (s *server) status() any {
 	now, snapshot := s.live.Load(), s.store.Snapshot()
 	answer := status{
 		Version: version, Started: s.started, Ready: s.ready.Load(), Listen: s.listener.Addr().String(),
-		Config: now.file, ConfigSince: now.since,
+		Config: now.file, ConfigSince: now.since, Farm: s.farmStatus(now),
 		Content: contentStatus{
 			Root: snapshot.Root, Release: snapshot.Release, Loaded: snapshot.Loaded, TookSeconds: snapshot.Took.Seconds(),
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
@@ -99,6 +108,14 @@ func (s *server) status() any {
 	if o := logOptions(now.config); o.Format != accesslog.Off {
 		n := s.accessLog.Stats()
 		answer.AccessLog = &logStatus{Format: o.Format.String(), To: o.To.String(), Lines: n.Lines, Dropped: n.Dropped}
+	}
+	return answer
+}
+
+func (s *server) farmStatus(now *live) farmStatus {
+	answer := farmStatus{From: now.wanted.from, Since: now.wanted.since, File: s.source.options.farm}
+	if now.wanted.trouble != nil {
+		answer.Trouble = now.wanted.trouble.Error()
 	}
 	return answer
 }

@@ -7,6 +7,8 @@
 //	POST /reload           read the configuration and the content again (text)
 //	GET   /backends        who of the farm is to get requests (JSON)
 //	PATCH /backends        change that
+//	GET   /farm            who is behind, and how requests get there (JSON)
+//	PUT   /farm            replace that; PATCH changes it, DELETE goes back to the configuration's
 //	GET  /debug/pprof/     profiles, for `go tool pprof`
 //
 // Whoever may open the socket may do all of this: its mode, 0660, is the lock.
@@ -45,6 +47,11 @@ type Server struct {
 	// the ones named, or returns why none is changed.
 	Backends    func() Backends
 	SetBackends func(Backends) error
+
+	// Farm returns the farm in force; ChangeFarm puts another to work and returns it, or
+	// why nothing changed.
+	Farm       func() []byte
+	ChangeFarm func(FarmChange) ([]byte, error)
 
 	listener net.Listener
 	changing sync.Mutex // held from a look at the state to its change
@@ -121,6 +128,10 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /reload", s.reload)
 	mux.HandleFunc("GET /backends", s.backends)
 	mux.HandleFunc("PATCH /backends", s.patchBackends)
+	mux.HandleFunc("GET /farm", s.getFarm)
+	mux.HandleFunc("PUT /farm", s.changeFarm)
+	mux.HandleFunc("PATCH /farm", s.changeFarm)
+	mux.HandleFunc("DELETE /farm", s.changeFarm)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

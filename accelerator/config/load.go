@@ -25,9 +25,18 @@ func Default() *Config {
 	return c
 }
 
-// Load reads and parses the file at path, which must be a regular file: a pipe that nobody writes to must not hang a
-// start. An error is of the type Mistakes if the file could be read, else it is the one of the system call.
+// Load reads and parses the file at path. An error is of the type Mistakes if the file could be read, else as of Read.
 func Load(path string) (*Config, error) {
+	text, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// Read reads the file at path for Parse. It must be a regular file: a pipe that nobody writes to must not hang a start. Of
+// one that is too large it reads as much as shows that. An error is the one of the system call.
+func Read(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -40,11 +49,7 @@ func Load(path string) (*Config, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	return Parse(path, text)
+	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 
 // Parse parses text as the content of a file of that name. The name is used in messages and, for its folder, to

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -22,27 +23,33 @@ const minTime = 10 * time.Millisecond
 
 // read sets the fields that text names. The result is of no use after an error.
 func (c *Config) read(name string, text []byte) error {
+	_, err := decode(name, text, c.readRoot)
+	return err
+}
+
+// decode parses text and has its value read, if there is one, and returns it. An error is of the type Mistakes.
+func decode(name string, text []byte, read func(node)) (*hujson.Value, error) {
 	d := &decoder{name: name, text: bytes.TrimPrefix(text, []byte("\uFEFF"))}
 	root, err := parseTree(d.text)
 	switch {
 	case err != nil:
 		d.fail(err.offset, "", err.text)
 	case root != nil:
-		c.readRoot(node{d: d, value: *root})
+		read(node{d: d, value: *root})
 	}
 	if len(d.mistakes) > 0 {
 		slices.SortStableFunc(d.mistakes, func(a, b Mistake) int {
 			return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
 		})
-		return d.mistakes
+		return nil, d.mistakes
 	}
-	return nil
+	return root, nil
 }
 
 func (c *Config) readRoot(n node) {
 	folder := filepath.Dir(n.d.name)
-	var pools, routes *node // Read last: they build on the rest.
-	n.object(`{"listen": ":8080"}`, keys{
+	known, finish := c.farmKeys(folder)
+	maps.Copy(known, keys{
 		"listen":              text(&c.Listen, `":8080"`, parseListen),
 		"proxy_protocol_from": networks(&c.ProxyProtocolFrom),
 		"server":              text(&c.Server, `"ramjet"`, parseFieldValue),
@@ -50,26 +57,36 @@ func (c *Config) readRoot(n node) {
 		"log_level": choice(&c.LogLevel, map[string]slog.Level{
 			"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 		}),
-		"content":  func(n node) { c.Content.read(n, folder) },
-		"rules":    c.Rules.read,
-		"backends": readBackends(&c.Backends),
-		"forward":  func(n node) { c.Forward.read(n, folder) },
-		"health":   c.Health.read,
-		"ejection": c.Ejection.read,
-		"dns":      c.DNS.read,
-		"pools":    func(n node) { pools = &n },
-		"routes":   func(n node) { routes = &n },
-		"limits":   c.Limits.read,
+		"content": func(n node) { c.Content.read(n, folder) },
+		"rules":   c.Rules.read,
+		"limits":  c.Limits.read,
 
 		"eventloop":  c.EventLoop.read,
 		"access_log": func(n node) { c.AccessLog.read(n, folder) },
 	})
-	if pools != nil {
-		c.readPools(*pools, folder)
-	}
-	if routes != nil {
-		c.readRoutes(*routes)
-	}
+	n.object(`{"listen": ":8080"}`, known)
+	finish()
+}
+
+// farmKeys are the sections of the farm. finish comes after all of them are read: pools and routes build on the rest.
+func (c *Config) farmKeys(folder string) (known keys, finish func()) {
+	var pools, routes *node
+	return keys{
+			"backends": readBackends(&c.Backends),
+			"forward":  func(n node) { c.Forward.read(n, folder) },
+			"health":   c.Health.read,
+			"ejection": c.Ejection.read,
+			"dns":      c.DNS.read,
+			"pools":    func(n node) { pools = &n },
+			"routes":   func(n node) { routes = &n },
+		}, func() {
+			if pools != nil {
+				c.readPools(*pools, folder)
+			}
+			if routes != nil {
+				c.readRoutes(*routes)
+			}
+		}
 }
 
 // networks returns a reader of a list of networks.
