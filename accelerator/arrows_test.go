@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 
-	"ramjet/appliance":       {"ramjet/appliance/partition"},
+	"ramjet/appliance":       {"ramjet/appliance/control", "ramjet/appliance/partition"},
 	"ramjet/appliance/image": {"ramjet/appliance/image/instance"},
 }
 

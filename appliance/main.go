@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ramjet/appliance/control"
 	"ramjet/appliance/partition"
 )
 
@@ -44,6 +45,7 @@ func run(args []string) int {
 	dir := flags.String("run", "/run/ramjet", "`directory` for mounts and the site link")
 	fallback := flags.String("fallback", "/perm/www", "`directory` of the site until a content partition turns up")
 	admin := flags.String("admin", "/run/ramjet/accelerator.sock", "Unix `socket` of the accelerator, to be told of a new site")
+	listen := flags.String("control", ":8081", "TCP `address` at which that socket is reached with the box's password; empty: none")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -59,11 +61,15 @@ func run(args []string) int {
 	}
 
 	flipped := make(chan struct{}, 1)
-	return serve([]Task{
+	tasks := []Task{
 		&partition.Watcher{Label: *label, Dir: *dir, Fallback: *fallback, Changed: flipped},
 		&partition.Reloader{Socket: *admin, Changed: flipped},
 		newAddresses(),
-	})
+	}
+	if *listen != "" {
+		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Passwords: control.Passwords})
+	}
+	return serve(tasks)
 }
 
 // serve runs the tasks until a signal asks for the end, or one of them ends by itself.

@@ -1,0 +1,163 @@
+package control
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run starts the task on a free port, and returns where. The password is in the file of the image, or in both.
+func run(t *testing.T, socket string, passwords ...string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Listen: l.Addr().String(), Socket: socket, Log: slog.New(slog.DiscardHandler), penalty: 10 * time.Millisecond}
+	l.Close()
+	dir := t.TempDir()
+	for i := range s.Passwords {
+		s.Passwords[i] = filepath.Join(dir, []string{"image", "perm"}[i])
+		if i < len(passwords) {
+			if err := os.WriteFile(s.Passwords[i], []byte(passwords[i]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Listen
+}
+
+// accelerator is a server on a Unix socket that says what it was asked.
+func accelerator(t *testing.T) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "a.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("ETag", `"1"`)
+		io.WriteString(w, strings.Join([]string{r.Method, r.RequestURI, r.Header.Get("If-Match"), r.Header.Get("Authorization"), string(body)}, " "))
+	})}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return socket
+}
+
+func TestControl(t *testing.T) {
+	socket := accelerator(t)
+	none := filepath.Join(t.TempDir(), "none.sock")
+	for _, test := range []struct {
+		name           string
+		passwords      []string
+		socket         string
+		user, password string
+		header         map[string]string
+		status         int
+		want           string
+	}{
+		{"nobody", []string{"secret\n"}, socket, "", "", nil, 401, "the name is gokrazy"},
+		{"wrong password", []string{"secret\n"}, socket, User, "secret\n", nil, 401, ""},
+		{"empty password", []string{"secret\n"}, socket, User, "", nil, 401, ""},
+		{"wrong name", []string{"secret\n"}, socket, "root", "secret", nil, 401, ""},
+		{"password of the image, that of /perm counts", []string{"secret", "other"}, socket, User, "secret", nil, 401, ""},
+		{"a page of another site", []string{"secret"}, socket, User, "secret", map[string]string{"Origin": "http://evil.example"}, 403, ""},
+		{"no accelerator", []string{"secret"}, none, User, "secret", nil, 502, "does not answer"},
+		{"right", []string{"secret\n"}, socket, User, "secret", nil, 200, `PATCH /farm?save=true "0"  {}`},
+		{"right, of /perm", []string{"secret", "other\n"}, socket, User, "other", nil, 200, "PATCH"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			address := run(t, test.socket, test.passwords...)
+			var answer *http.Response
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				request, err := http.NewRequest("PATCH", "http://"+address+"/farm?save=true", strings.NewReader("{}"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("If-Match", `"0"`)
+				for name, value := range test.header {
+					request.Header.Set(name, value)
+				}
+				if test.user != "" {
+					request.SetBasicAuth(test.user, test.password)
+				}
+				if answer, err = http.DefaultClient.Do(request); err == nil {
+					break
+				} else if time.Now().After(deadline) {
+					t.Fatal(err)
+				}
+			}
+			defer answer.Body.Close()
+			text, err := io.ReadAll(answer.Body)
+			if err != nil || answer.StatusCode != test.status || !strings.Contains(string(text), test.want) {
+				t.Errorf("%d %s, %v", answer.StatusCode, text, err)
+			}
+			if asked := answer.Header.Get("WWW-Authenticate") != ""; asked != (test.status == 401) {
+				t.Errorf("it asks for a password: %v", asked)
+			}
+		})
+	}
+}
+
+// Without a password nobody gets in: the port stays closed.
+func TestNoPassword(t *testing.T) {
+	for name, passwords := range map[string][]string{"no file": nil, "an empty one": {" \n"}, "an empty one on /perm": {"secret", ""}} {
+		address := run(t, accelerator(t), passwords...)
+		time.Sleep(200 * time.Millisecond)
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			t.Errorf("%s: the port is open", name)
+		}
+	}
+}
+
+// A port that another program has is taken when that ends; meanwhile the task lives.
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	file := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Listen: l.Addr().String(), Passwords: [2]string{file, file}, Log: slog.New(slog.DiscardHandler)}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	select {
+	case err := <-ended:
+		t.Errorf("it ended: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	l.Close()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if answer, err := http.Get("http://" + s.Listen + "/"); err == nil {
+			answer.Body.Close()
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
