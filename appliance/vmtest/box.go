@@ -129,7 +129,7 @@ func Boot(t testing.TB, c Config) *Box {
 		writePerm(t, box.Disk, name, text)
 	}
 
-	address, lease, err := qemu.LeaseAddress(BuildDir(t), 8000, qemu.UpdatePort)
+	address, lease, err := qemu.LeaseAddress(BuildDir(t), 8000, qemu.UpdatePort, qemu.ControlPort)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,17 @@ func (p *Process) Err() error {
 	return p.err
 }
 
+// Kill kills the child and all that it has started and that stayed in its process group, and waits for its end.
+func (p *Process) Kill() {
+	select {
+	case <-p.done: // The group's number may be another's by now.
+		return
+	default:
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
 // Stop sends the child a signal that makes it end, and waits for that.
 func (p *Process) Stop(s syscall.Signal) {
 	select {

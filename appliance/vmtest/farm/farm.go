@@ -120,6 +120,13 @@ func (f *Farm) Stop() {
 	}
 }
 
+// Kill is kill -9 of all its processes: no word to anybody. Start starts it again.
+func (f *Farm) Kill() {
+	if f.process != nil {
+		f.process.Kill()
+	}
+}
+
 // Log returns what Apache has printed and logged as errors.
 func (f *Farm) Log() string {
 	var all strings.Builder

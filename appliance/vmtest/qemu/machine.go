@@ -31,7 +31,7 @@ type Machine struct {
 	// Unplugged leaves the stick out until Plug.
 	Unplugged bool
 	// Address is the loopback address whose ports lead into the machine:
-	// HTTPPort to port 80, UpdatePort to the same. See LeaseAddress.
+	// HTTPPort to port 80, UpdatePort and ControlPort to the same. See LeaseAddress.
 	Address string
 	// HTTPPort is the port that leads to the machine's port 80. 0: 8000.
 	HTTPPort int
@@ -67,6 +67,9 @@ type Machine struct {
 // UpdatePort is the port of gokrazy's web interface and update API, on the box
 // and on the host alike: gok update uses one number for both.
 const UpdatePort = 8080
+
+// ControlPort is the port of the accelerator's admin socket, on the box and on the host.
+const ControlPort = 8081
 
 // The names of the disks' devices.
 const (
@@ -152,8 +155,8 @@ func (m *Machine) PowerOff() {
 
 // commandLine returns QEMU's program name and its arguments.
 func (m *Machine) commandLine() (string, []string, error) {
-	forward := fmt.Sprintf("user,id=net0,hostfwd=tcp:%s:%d-:80,hostfwd=tcp:%s:%d-:%d",
-		m.HTTPHost, m.HTTPPort, m.Address, UpdatePort, UpdatePort)
+	forward := fmt.Sprintf("user,id=net0,hostfwd=tcp:%s:%d-:80,hostfwd=tcp:%s:%d-:%d,hostfwd=tcp:%s:%d-:%d",
+		m.HTTPHost, m.HTTPPort, m.Address, UpdatePort, UpdatePort, m.Address, ControlPort, ControlPort)
 	if m.Alone {
 		forward += ",restrict=on"
 	}
