@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -462,4 +464,34 @@ func TestFarmOfFlag(t *testing.T) {
 	front.wantBody("/x", "127.0.0.45")
 	e.must("DELETE", "/farm", "")
 	front.wantBody("/x", "127.0.0.44")
+}
+
+// However many names pools are given, what is kept of those that are gone is bounded.
+func TestFarmOfManyNames(t *testing.T) {
+	t.Parallel()
+	records := &poolRecords{log: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- records.Run(ctx) }()
+	for n := range 2 * maxRecords {
+		l, err := parsed("ramjet.json", fmt.Appendf(nil, `{"pools": {"p%d": {"backends": [{"url": "http://127.0.0.1:1"}]}}}`, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := newFarm(l.own, nil, records, nil, records.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records.watch(f)
+		if records.byName[fmt.Sprintf("p%d", n)] == nil {
+			t.Fatal("the pool that there is has no record")
+		}
+	}
+	if n := len(records.byName); n > maxRecords+1 {
+		t.Errorf("%d records", n)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

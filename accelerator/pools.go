@@ -15,7 +15,12 @@ import (
 type poolRecord struct {
 	counters proxy.Counters
 	checker  health.Checker
+	end      context.CancelFunc // of the checker; nil while the task does not run
 }
+
+// maxRecords is how many are kept of pools that there were: those of some farms, for
+// they may come back, but not of all names that anybody ever gave one.
+const maxRecords = 256
 
 // poolRecords has them by the pools' names, and with them what the clients have
 // asked. It is the task that has the checks run.
@@ -24,8 +29,8 @@ type poolRecords struct {
 
 	mu      sync.Mutex // guards what follows
 	byName  map[string]*poolRecord
-	clients *ratelimit.Table      // of all routes with a limit; nil until there is one
-	begin   func(*health.Checker) // nil while the task does not run
+	clients *ratelimit.Table  // of all routes with a limit; nil until there is one
+	begin   func(*poolRecord) // nil while the task does not run
 	ongoing sync.WaitGroup
 }
 
@@ -43,7 +48,7 @@ func (r *poolRecords) of(name string) *poolRecord {
 	}
 	r.byName[name] = p
 	if r.begin != nil {
-		r.begin(&p.checker)
+		r.begin(p)
 	}
 	return p
 }
@@ -78,6 +83,12 @@ func (r *poolRecords) watch(f *farm) {
 	for name, p := range r.byName {
 		if f.pool(name) == nil {
 			p.checker.Watch(nil, health.Check{Kind: health.Off})
+			if len(r.byName) > maxRecords {
+				delete(r.byName, name) // Requests still in flight go on counting in it.
+				if p.end != nil {
+					p.end()
+				}
+			}
 		}
 	}
 }
@@ -88,11 +99,13 @@ func (r *poolRecords) String() string { return "health checks" }
 // Run has the checks run until ctx ends.
 func (r *poolRecords) Run(ctx context.Context) error {
 	r.mu.Lock()
-	r.begin = func(c *health.Checker) {
-		r.ongoing.Go(func() { _ = c.Run(ctx) }) // It returns nil, when ctx ends.
+	r.begin = func(p *poolRecord) {
+		running, end := context.WithCancel(ctx)
+		p.end = end
+		r.ongoing.Go(func() { _ = p.checker.Run(running) }) // It returns nil, when running ends.
 	}
 	for _, p := range r.byName {
-		r.begin(&p.checker)
+		r.begin(p)
 	}
 	r.mu.Unlock()
 	<-ctx.Done()
