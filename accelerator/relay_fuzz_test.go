@@ -210,6 +210,9 @@ func askOnce(t *testing.T, address, method string) (r received) {
 		for name, values := range res.Header {
 			// Whether an empty body has a length or comes in no chunks is the same.
 			if name != "Date" && name != "Connection" && (name != "Content-Length" || method == "HEAD") {
+				if name == "Content-Length" {
+					values = []string{fmt.Sprint(res.ContentLength)} // Whatever zeros it begins with.
+				}
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}
 		}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ramjet/accelerator/eventloop"
 )
 
 // Requests through the relay of the event loops, seen from outside. That no more
@@ -55,8 +57,10 @@ func startRelay(t *testing.T, backend string) *hooked {
 func (h *hooked) relayed(n int) {
 	h.t.Helper()
 	h.eventually("loop_relayed_total", func(got int) bool { return got == n })
-	if handed := h.metric("loop_handed_off_total"); handed != 0 {
-		h.t.Errorf("%d requests were handed off", handed)
+	for r := eventloop.Reason(1); r < eventloop.NumReasons; r++ {
+		if handed := h.metric(`handoffs_total\{reason="` + r.String() + `"\}`); handed != 0 {
+			h.t.Errorf("%d requests were handed off: %s", handed, r)
+		}
 	}
 	h.eventually("forward_in_flight", none)
 	h.eventually("backend_in_flight", none)
@@ -123,7 +127,7 @@ func TestRelayPipeline(t *testing.T) {
 // What one side does not take is not read from the other.
 func TestRelayBackpressure(t *testing.T) {
 	t.Parallel()
-	const size = 64 << 20
+	const size = 256 << 20 // The kernel may hold tens of MiB for each socket.
 	var moved atomic.Int64
 	backend := rawBackend(t, func(c *net.TCPConn, in *bufio.Reader) {
 		r, err := http.ReadRequest(in)
@@ -158,7 +162,7 @@ func TestRelayBackpressure(t *testing.T) {
 	c.SetReadBuffer(64 << 10)
 	c.ask("/download")
 	time.Sleep(time.Second)
-	if n := moved.Load(); n > size/4 {
+	if n := moved.Load(); n > size/2 {
 		t.Errorf("%d bytes were taken from the backend for a client that reads none", n)
 	}
 	res, err := http.ReadResponse(c.in, nil)
@@ -186,7 +190,7 @@ func TestRelayBackpressure(t *testing.T) {
 		failed <- nil
 	}()
 	time.Sleep(500 * time.Millisecond)
-	if n := sent.Load(); n > size/4 {
+	if n := sent.Load(); n > size/2 {
 		t.Errorf("%d bytes were taken from the client for a backend that reads none", n)
 	}
 	if err := <-failed; err != nil {
