@@ -1,10 +1,12 @@
 package vmtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"ramjet/appliance/control"
 	"ramjet/appliance/vmtest/qemu"
@@ -25,10 +27,18 @@ func (b *Box) AskAsStranger(method, path string) (status int, text string) {
 
 func (b *Box) ask(password, method, path, match, body string) (int, string) {
 	b.t.Helper()
+	status, text, err := b.tryAsk(password, method, path, match, body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return status, text
+}
+
+func (b *Box) tryAsk(password, method, path, match, body string) (status int, text string, err error) {
 	url := fmt.Sprintf("http://%s:%d%s", b.Address(), qemu.ControlPort, path)
 	request, err := http.NewRequestWithContext(b.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
-		b.t.Fatal(err)
+		return 0, "", err
 	}
 	request.Close = true
 	if password != "" {
@@ -39,12 +49,31 @@ func (b *Box) ask(password, method, path, match, body string) (int, string) {
 	}
 	response, err := b.Client.Do(request)
 	if err != nil {
-		b.t.Fatal(err)
+		return 0, "", err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		b.t.Fatal(err)
+	whole, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(whole), err
+}
+
+// WaitRead waits until what belongs in memory is there: the box is up before that.
+func (b *Box) WaitRead() {
+	b.t.Helper()
+	var last string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		var status struct {
+			Content struct {
+				MemoryFiles int `json:"memory_files"`
+				Unread      int
+			}
+		}
+		code, text, err := b.tryAsk(b.password, "GET", "/status", "", "")
+		if last = fmt.Sprint(code, " ", text, " ", err); err != nil || json.Unmarshal([]byte(text), &status) != nil {
+			continue // The port is not open yet.
+		}
+		if status.Content.MemoryFiles > 0 && status.Content.Unread == 0 {
+			return
+		}
 	}
-	return response.StatusCode, string(text)
+	b.t.Fatalf("the site is not in memory after a minute: %s", last)
 }

@@ -28,6 +28,7 @@ func TestUnplug(t *testing.T) {
 	stick := vmtest.ContentDisk(t, root, map[string]string{"ramjet.json": "{" + memory + "}"})
 	box := vmtest.Boot(t, vmtest.Config{Stick: stick})
 	box.WaitUp(home)
+	box.WaitRead()
 	rounds(t, box, files, false)
 }
 
@@ -44,6 +45,7 @@ func TestUnplugWithFarm(t *testing.T) {
 	stick := vmtest.ContentDisk(t, root, map[string]string{"ramjet.json": f.Config(memory)})
 	box := vmtest.Boot(t, vmtest.Config{Stick: stick})
 	box.WaitUp(home)
+	box.WaitRead()
 	rounds(t, box, files, true)
 }
 
