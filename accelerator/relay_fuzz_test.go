@@ -139,37 +139,21 @@ func FuzzRelayAnswers(f *testing.F) {
 
 // startRaw starts a backend that sends the text to whoever asks, and closes.
 func startRaw(t testing.TB, text *atomic.Pointer[[]byte], seed *atomic.Uint64) (address string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
+	return rawBackend(t, func(c *net.TCPConn, in *bufio.Reader) {
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		random := rand.New(rand.NewPCG(seed.Load(), 0))
+		for rest := *text.Load(); len(rest) > 0; {
+			n := 1 + random.IntN(len(rest))
+			if _, err := c.Write(rest[:n]); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
-				if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
-					return
-				}
-				random := rand.New(rand.NewPCG(seed.Load(), 0))
-				for rest := *text.Load(); len(rest) > 0; {
-					n := 1 + random.IntN(len(rest))
-					if _, err := c.Write(rest[:n]); err != nil {
-						return
-					}
-					if rest = rest[n:]; random.IntN(2) == 0 {
-						time.Sleep(50 * time.Microsecond)
-					}
-				}
-			}()
+			if rest = rest[n:]; random.IntN(2) == 0 {
+				time.Sleep(50 * time.Microsecond)
+			}
 		}
-	}()
-	return listener.Addr().String()
+	})
 }
 
 // received is what a client understands of an answer.

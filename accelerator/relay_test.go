@@ -22,7 +22,7 @@ import (
 // of them than meant are handed to the complete tier is a part of each test.
 
 // rawBackend serves each connection with a function.
-func rawBackend(t *testing.T, serve func(c *net.TCPConn, in *bufio.Reader)) (address string) {
+func rawBackend(t testing.TB, serve func(c *net.TCPConn, in *bufio.Reader)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

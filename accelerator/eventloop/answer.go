@@ -82,7 +82,7 @@ func (l *loop) passOn(x *exchange, b []byte) (rest []byte, more bool) {
 		switch {
 		case v == needMore && len(b) < min(len(l.answerIn), x.farm.HeadBytes):
 			return l.headWaits(x, b)
-		case v == complete && r.status == 101 && x.upgraded(r):
+		case v == complete && r.status == 101 && x.upgraded(r) && x.link.out == nil:
 			l.openTunnel(x, r, b[r.size:])
 			return nil, false
 		case v != complete, r.size > x.farm.HeadBytes, r.status < 200 && !l.inform(x, r):

@@ -268,9 +268,10 @@ func (l *loop) answerTooSlow(link *conn) {
 	}
 }
 
-// answerFails ends an exchange of whose answer nothing was sent.
+// answerFails ends an exchange. If the client may have a part of its answer, or of an
+// informational one, nobody else can begin anew.
 func (l *loop) answerFails(x *exchange, err error) {
-	if x.begun {
+	if x.begun || x.client.out != nil {
 		l.answerBreaks(x, BackendAborted)
 		return
 	}

@@ -13,9 +13,9 @@ import (
 	"ramjet/accelerator/backend"
 )
 
-// A link is a connection to a backend: a conn in the states linking, unused, asking or tunnelled. It
-// is in the epoll set from its beginning to its end, and between two exchanges in
-// the loop's list of those that are unused.
+// A link is a connection to a backend: a conn in the states linking, unused,
+// asking or tunnelled. It is in the epoll set from its beginning to its end, and
+// between two exchanges in the loop's list of those that are unused.
 
 // maxUnused bounds the unused links to one backend.
 const maxUnused = 1024
@@ -195,12 +195,7 @@ func (l *loop) linkTalks(u *conn) {
 func (l *loop) linkTooOld(u *conn) {
 	links := l.links[u.backend]
 	if i := slices.Index(links, u); i >= 0 {
-		links = slices.Delete(links, i, i+1)
-	}
-	if len(links) == 0 {
-		delete(l.links, u.backend) // It may have left the farm.
-	} else {
-		l.links[u.backend] = links
+		l.links[u.backend] = slices.Delete(links, i, i+1)
 	}
 	l.hangUp(u)
 }
@@ -209,6 +204,9 @@ func (l *loop) linkTooOld(u *conn) {
 func (l *loop) hangUp(u *conn) {
 	if u.out != nil {
 		l.forget(u)
+	}
+	if len(l.links[u.backend]) == 0 {
+		delete(l.links, u.backend) // It may have left the farm.
 	}
 	l.wheel.remove(u)
 	closeDescriptor(int(u.fd))

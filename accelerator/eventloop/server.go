@@ -5,6 +5,7 @@
 //	server.go   all loops              loop.go      one loop, its connections
 //	accept.go   new connections        conn.go      a connection, the state machine
 //	serve.go    the way of requests    request.go   three-answer parser
+//	                                   requestfield.go  what its fields mean
 //	match.go    what is asked for      reason.go    why a request is not ours
 //	batch.go    answers in one write   output.go    what did not fit into it
 //	file.go     bodies from files      handoff.go   to the complete tier
