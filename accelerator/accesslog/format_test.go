@@ -31,6 +31,14 @@ func TestLines(t *testing.T) {
 		Referer: []byte("http://ü.example/\xff"), UserAgent: []byte("\x1b[31m\u2028\u0085\x7f"),
 	}
 	refused := &Record{Time: -1, Status: 400}
+	slow, lost, limited := usual(), usual(), usual()
+	slow.Forward = Forward{
+		Backend: []byte("http://www.example.org:80#192.0.2.1"), Connect: 1500 * time.Microsecond, FirstByte: 2 * time.Second, Duration: 3 * time.Second,
+		Retries: 2, Event: []byte("backend_aborted"),
+	}
+	lost.Forward = Forward{Backend: []byte(`unix:///a"b`), Duration: 1, Retries: 70000}
+	limited.Forward.Event = []byte("limited")
+	const usualJSON = `{"time":"2026-11-25T12:56:57.123Z","remote":"192.0.2.17","method":"GET","target":"/assets/app-3f9a1c.js","protocol":"HTTP/1.1","host":"www.example.org","status":200,"bytes":10240,"duration":0.000087,"referer":"https://www.example.org/products/index.html","user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"`
 	for _, c := range []struct {
 		format Format
 		record *Record
@@ -38,7 +46,11 @@ func TestLines(t *testing.T) {
 	}{
 		{Common, usual(), `192.0.2.17 - - [25/Nov/2026:12:56:57 +0000] "GET /assets/app-3f9a1c.js HTTP/1.1" 200 10240`},
 		{Combined, usual(), `192.0.2.17 - - [25/Nov/2026:12:56:57 +0000] "GET /assets/app-3f9a1c.js HTTP/1.1" 200 10240 "https://www.example.org/products/index.html" "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"`},
-		{JSON, usual(), `{"time":"2026-11-25T12:56:57.123Z","remote":"192.0.2.17","method":"GET","target":"/assets/app-3f9a1c.js","protocol":"HTTP/1.1","host":"www.example.org","status":200,"bytes":10240,"duration":0.000087,"referer":"https://www.example.org/products/index.html","user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}`},
+		{JSON, usual(), usualJSON + `}`},
+		{JSON, slow, usualJSON + `,"backend":"http://www.example.org:80#192.0.2.1","connect":0.001500,"first_byte":2.000000,"backend_duration":3.000000,"retries":2,"event":"backend_aborted"}`},
+		{JSON, lost, usualJSON + `,"backend":"unix:///a\"b","backend_duration":0.000000,"retries":65535}`},
+		{JSON, limited, usualJSON + `,"event":"limited"}`},
+		{Common, slow, `192.0.2.17 - - [25/Nov/2026:12:56:57 +0000] "GET /assets/app-3f9a1c.js HTTP/1.1" 200 10240`},
 		{Common, evil, `2001:db8::1 - - [25/Nov/2026:11:56:57 +0000] "GET /a\x22b\x5Cc HTTP/1.0" 404 -`},
 		{Combined, evil, `2001:db8::1 - - [25/Nov/2026:11:56:57 +0000] "GET /a\x22b\x5Cc HTTP/1.0" 404 - "http://\xC3\xBC.example/\xFF" "\x1B[31m\xE2\x80\xA8\xC2\x85\x7F"`},
 		{JSON, evil, `{"time":"2026-11-25T11:56:57.008Z","remote":"2001:db8::1","method":"GET","target":"/a\"b\\c","protocol":"HTTP/1.0","host":"x\u0000\u000D\u000A","status":404,"bytes":0,"duration":61.000001,"referer":"http://ü.example/` + "\ufffd" + `","user_agent":"\u001B[31m\u2028\u0085\u007F"}`},
@@ -72,13 +84,21 @@ func unescape(t *testing.T, s string) string {
 // and which says what was sent.
 func FuzzLine(f *testing.F) {
 	f.Add([]byte("GET"), []byte("/"), []byte("HTTP/1.1"), []byte("h"), []byte(""), []byte("agent"), 200, int64(1), int64(0), int64(1), []byte{1, 2, 3, 4})
+	f.Add([]byte("event"), []byte("http://backend"), []byte("HTTP/1.1"), []byte("h"), []byte(""), []byte("agent"), 201, int64(1), int64(5), int64(0), []byte{1, 2, 3, 4})
 	f.Add([]byte("\""), []byte("\\x41\n"), []byte("\x00"), []byte("\xff\xfe"), []byte("\xe2\x80\xa8"), []byte("\xed\xa0\x80"), -7, int64(-1), int64(math.MinInt64), int64(math.MaxInt64), []byte{})
 	f.Add([]byte("1234567\""), []byte("12345678\x7f"), []byte("\x80"), []byte("\x1f2345678"), []byte("\\23456789"), []byte("\u0085\x1b[2J"), 70000, int64(math.MaxInt64), int64(math.MaxInt64), int64(-1), make([]byte, 16))
 	f.Fuzz(func(t *testing.T, method, target, protocol, host, referer, agent []byte, status int, size, at, took int64, remote []byte) {
 		address, _ := netip.AddrFromSlice(remote)
+		var forward Forward
+		if status&1 != 0 { // What is said of the farm has the same texts and numbers.
+			forward = Forward{
+				Backend: target, Event: method, Retries: int(size),
+				Connect: time.Duration(took), FirstByte: time.Duration(at), Duration: time.Duration(took),
+			}
+		}
 		r := &Record{
 			Time: at, Duration: time.Duration(took), Remote: address, Status: status, Bytes: size,
-			Method: method, Target: target, Protocol: protocol, Host: host, Referer: referer, UserAgent: agent,
+			Method: method, Target: target, Protocol: protocol, Host: host, Referer: referer, UserAgent: agent, Forward: forward,
 		}
 		for format := Common; format <= JSON; format++ {
 			line := lineOf(format, r)
@@ -127,18 +147,33 @@ func checkJSON(t *testing.T, line string, r *Record) {
 	if err := decoder.Decode(&object); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
-	if len(object) != len(Fields) {
-		t.Fatalf("%d members: %s", len(object), line)
-	}
-	for _, f := range Fields {
-		if _, ok := object[f.Name]; !ok {
-			t.Fatalf("no %s: %s", f.Name, line)
+	f := &r.Forward
+	backend := len(f.Backend) > 0
+	members := 0
+	for _, field := range Fields {
+		want, optional := map[string]bool{
+			"backend": backend, "connect": backend && f.Connect != 0, "first_byte": backend && f.FirstByte != 0,
+			"backend_duration": backend && f.Duration != 0, "retries": backend, "event": len(f.Event) > 0,
+		}[field.Name]
+		want = want || !optional
+		if _, ok := object[field.Name]; ok != want {
+			t.Fatalf("%s: %v, want %v: %s", field.Name, ok, want, line)
 		}
+		if want {
+			members++
+		}
+	}
+	if len(object) != members {
+		t.Fatalf("%d members: %s", len(object), line)
 	}
 	for name, text := range map[string][]byte{
 		"method": cut(r.Method, MaxMethod), "target": cut(r.Target, MaxTarget), "protocol": cut(r.Protocol, MaxProtocol),
 		"host": cut(r.Host, MaxHost), "referer": cut(r.Referer, MaxField), "user_agent": cut(r.UserAgent, MaxField),
+		"backend": cut(f.Backend, MaxBackend), "event": cut(f.Event, MaxEvent),
 	} {
+		if object[name] == nil && len(text) == 0 {
+			continue
+		}
 		want := string(bytes.Runes(text)) // What is not UTF-8 becomes U+FFFD, byte by byte.
 		if got := object[name].(string); got != want {
 			t.Fatalf("%s: %q became %q", name, want, got)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// json appends a line that is a JSON object with all Fields, in their order.
+// json appends a line that is a JSON object with the Fields, in their order.
 func (f *formatter) json(b []byte, r *Record) []byte {
 	b = append(b, `{"time":"`...)
 	b = append(b, f.stamp.at(r.Time).json[:]...)
@@ -31,7 +31,40 @@ func (f *formatter) json(b []byte, r *Record) []byte {
 	b = r.quoted(b, r.Referer)
 	b = append(b, `","user_agent":"`...)
 	b = r.quoted(b, r.UserAgent)
-	return append(b, "\"}\n"...)
+	b = append(b, '"')
+	if f := &r.Forward; len(f.Backend)|len(f.Event) > 0 {
+		b = r.forward(b)
+	}
+	return append(b, "}\n"...)
+}
+
+// forward appends what is known of a request that was forwarded.
+func (r *Record) forward(b []byte) []byte {
+	f := &r.Forward
+	if len(f.Backend) > 0 {
+		b = append(b, `,"backend":"`...)
+		b = r.quoted(b, f.Backend)
+		b = append(b, '"')
+		for _, t := range [...]struct {
+			name string
+			time time.Duration
+		}{
+			{`,"connect":`, f.Connect}, {`,"first_byte":`, f.FirstByte}, {`,"backend_duration":`, f.Duration},
+		} {
+			if t.time != 0 {
+				b = append(b, t.name...)
+				b = appendSeconds(b, t.time)
+			}
+		}
+		b = append(b, `,"retries":`...)
+		b = strconv.AppendInt(b, int64(f.Retries), 10)
+	}
+	if len(f.Event) > 0 {
+		b = append(b, `,"event":"`...)
+		b = r.quoted(b, f.Event)
+		b = append(b, '"')
+	}
+	return b
 }
 
 // appendSeconds appends seconds with six decimals. A clock that was set back does

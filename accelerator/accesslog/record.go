@@ -30,7 +30,30 @@ type Record struct {
 	Referer   []byte // at most MaxField
 	UserAgent []byte // at most MaxField
 
+	Forward Forward
+
 	plain bool // no text has a byte that is escaped; set by getEntry
+}
+
+// Forward is what became of a request that was passed on to the farm. The zero value
+// is that of a request that was not. A time that is not known is 0, and one that is
+// known is not.
+type Forward struct {
+	// Backend is who answered, or was the last to fail; empty: nobody was asked. At
+	// most MaxBackend bytes.
+	Backend []byte
+	// Connect is the time that it took to make the connection that was used last, TLS
+	// included. Not known: it was kept from a request before, or there was none.
+	Connect time.Duration
+	// FirstByte and Duration are the times from when Backend was chosen to the
+	// head of its answer, and to the end of it, or to its failure.
+	FirstByte, Duration time.Duration
+	// Retries is how often the request was sent once more, to the same backend or to
+	// another one.
+	Retries int
+	// Event is what went wrong, as the metrics name it; empty: nothing. At most
+	// MaxEvent bytes.
+	Event []byte
 }
 
 // The bounds of the texts of a Record, in bytes: a client decides how long they
@@ -41,6 +64,8 @@ const (
 	MaxProtocol = 16
 	MaxHost     = 256
 	MaxField    = 1024
+	MaxBackend  = 256
+	MaxEvent    = 32
 )
 
 // cut returns at most limit bytes of b.

@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -39,7 +40,10 @@ func (m *memory) take() *Record {
 func equal(a, b *Record) bool {
 	return a.Time == b.Time && a.Duration == b.Duration && a.Remote == b.Remote && a.Status == b.Status && a.Bytes == b.Bytes &&
 		bytes.Equal(a.Method, b.Method) && bytes.Equal(a.Target, b.Target) && bytes.Equal(a.Protocol, b.Protocol) &&
-		bytes.Equal(a.Host, b.Host) && bytes.Equal(a.Referer, b.Referer) && bytes.Equal(a.UserAgent, b.UserAgent)
+		bytes.Equal(a.Host, b.Host) && bytes.Equal(a.Referer, b.Referer) && bytes.Equal(a.UserAgent, b.UserAgent) &&
+		bytes.Equal(a.Forward.Backend, b.Forward.Backend) && bytes.Equal(a.Forward.Event, b.Forward.Event) &&
+		a.Forward.Connect == b.Forward.Connect && a.Forward.FirstByte == b.Forward.FirstByte &&
+		a.Forward.Duration == b.Forward.Duration && a.Forward.Retries == b.Forward.Retries
 }
 
 func TestRingKeepsRecords(t *testing.T) {
@@ -50,11 +54,17 @@ func TestRingKeepsRecords(t *testing.T) {
 		"v6":     {&Record{Remote: netip.MustParseAddr("2001:db8::1")}, &Record{Remote: netip.MustParseAddr("2001:db8::1")}},
 		"mapped": {&Record{Remote: netip.MustParseAddr("::ffff:192.0.2.1")}, &Record{Remote: netip.MustParseAddr("192.0.2.1")}},
 		"zone":   {&Record{Remote: netip.MustParseAddr("fe80::1%eth0")}, &Record{Remote: netip.MustParseAddr("fe80::1")}},
+		"forwarded": {
+			&Record{Host: []byte("h"), Forward: Forward{Backend: []byte("b"), Connect: 1, FirstByte: 1 << 60, Duration: 3, Retries: 1 << 20}},
+			&Record{Host: []byte("h"), Forward: Forward{Backend: []byte("b"), Connect: 1, FirstByte: 1 << 60, Duration: 3, Retries: math.MaxUint16}},
+		},
+		"not forwarded": {&Record{Forward: Forward{Event: []byte("e")}}, &Record{Forward: Forward{Event: []byte("e")}}},
 		"long": {
-			&Record{Bytes: 1 << 60, Method: long, Target: long, Protocol: long, Host: long, Referer: long, UserAgent: long},
+			&Record{Bytes: 1 << 60, Method: long, Target: long, Protocol: long, Host: long, Referer: long, UserAgent: long, Forward: Forward{Backend: long, Event: long}},
 			&Record{
 				Bytes: 1 << 60, Method: long[:MaxMethod], Target: long[:MaxTarget], Protocol: long[:MaxProtocol],
 				Host: long[:MaxHost], Referer: long[:MaxField], UserAgent: long[:MaxField],
+				Forward: Forward{Backend: long[:MaxBackend], Event: long[:MaxEvent]},
 			},
 		},
 	} {
@@ -67,7 +77,7 @@ func TestRingKeepsRecords(t *testing.T) {
 			t.Errorf("%s: %+v became %+v", name, c.in, got)
 		}
 	}
-	if n := entryLen(&Record{Method: long, Target: long, Protocol: long, Host: long, Referer: long, UserAgent: long}); n > maxEntry {
+	if n := entryLen(&Record{Method: long, Target: long, Protocol: long, Host: long, Referer: long, UserAgent: long, Forward: Forward{Backend: long, Event: long}}); n > maxEntry {
 		t.Errorf("an entry of %d bytes", n)
 	}
 }
