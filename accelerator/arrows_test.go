@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"ramjet/accelerator/http1":  {"ramjet/accelerator/connlimit", "ramjet/accelerator/proxyproto"},
 	"ramjet/accelerator/route":  {"ramjet/accelerator/content"},
 	"ramjet/accelerator/site":   {"ramjet/accelerator/accesslog", "ramjet/accelerator/content"},
-	"ramjet/accelerator/proxy":  {"ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},
+	"ramjet/accelerator/proxy":  {"ramjet/accelerator/accesslog", "ramjet/accelerator/backend", "ramjet/accelerator/proxyproto"},
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 

@@ -43,12 +43,14 @@ func relayHash(p *pool, f *config.Forward) eventloop.HashOn {
 	}[p.HashOn]
 }
 
+// relayEnds are the outcomes of what the loops have relayed to the end.
+var relayEnds = map[eventloop.Event]proxy.Event{
+	eventloop.Relayed: proxy.OK, eventloop.ClientAborted: proxy.ClientAborted,
+	eventloop.BackendAborted: proxy.BackendAborted, eventloop.BackendStalled: proxy.BackendStalled,
+}
+
 // relayEvents counts what happens in the loops where the proxy counts.
 func relayEvents(c *proxy.Counters) func(eventloop.Event) {
-	ends := map[eventloop.Event]proxy.Event{
-		eventloop.Relayed: proxy.OK, eventloop.ClientAborted: proxy.ClientAborted,
-		eventloop.BackendAborted: proxy.BackendAborted, eventloop.BackendStalled: proxy.BackendStalled,
-	}
 	return func(e eventloop.Event) {
 		switch e {
 		case eventloop.Began:
@@ -62,7 +64,7 @@ func relayEvents(c *proxy.Counters) func(eventloop.Event) {
 		case eventloop.TunnelEnded:
 			c.Tunnel(-1)
 		default:
-			c.Add(ends[e])
+			c.Add(relayEnds[e])
 			c.Leave()
 		}
 	}

@@ -1,6 +1,9 @@
 package backend
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // An Attempt is a request that a backend has failed already, before a byte of its
 // answer was sent to the client. Whoever made it passes it on to somebody who tries
@@ -9,6 +12,13 @@ type Attempt struct {
 	Backend *Backend // it is over there: released
 	// Connected tells whether the request may have reached the backend.
 	Connected bool
+	// Began is when the backend was chosen.
+	Began time.Time
+	// Connect is the time that it took to make the connection; 0: it was kept from a
+	// request before, or there was none.
+	Connect time.Duration
+	// Retries is how often the request was sent to it once more.
+	Retries int
 	// Err is what it ended in.
 	Err error
 }

@@ -32,6 +32,7 @@ type Backend struct {
 
 	network, address string // where to connect to, for net.Dial; an empty address: it is not known yet; immutable
 
+	text   string // the URL as one; immutable
 	hash   uint64 // of the URL; immutable
 	id     string // of that; immutable
 	drain  atomic.Bool
@@ -65,9 +66,13 @@ func newBackend(s *Server) *Backend {
 
 // name derives from the URL what the backend is known by.
 func (b *Backend) name() {
-	b.hash = xxhash.Sum64String(b.URL.String())
+	b.text = b.URL.String()
+	b.hash = xxhash.Sum64String(b.text)
 	b.id = strconv.FormatUint(b.hash, 36)
 }
+
+// String is the URL as text: what metrics and logs call the backend.
+func (b *Backend) String() string { return b.text }
 
 // portOf is the port of an address, or its scheme's.
 func portOf(u *url.URL) string {

@@ -176,6 +176,7 @@ func (l *loop) inform(x *exchange, r *reply) bool {
 // begin begins with the answer that its head has come of.
 func (l *loop) begin(x *exchange, r *reply) {
 	x.begun, x.status = true, r.status
+	x.course.firstByte = l.since(x.course.began)
 	if x.want > 0 || x.link.out != nil { // RFC 9112 §9.6: the rest of the request is not wanted.
 		x.early, x.close = true, true
 		x.client.more = true

@@ -42,6 +42,7 @@ type exchange struct {
 	upgrade []byte           // the protocol that the client wishes to change to
 	tunnel  bool             // the backend has agreed
 	infos   int              // informational answers before it
+	course  course
 	status  int
 	bytes   int64 // of its body
 	body    framing
@@ -95,6 +96,7 @@ func (l *loop) forward(c *conn, r *request, b []byte, farm *Farm) (step, Reason)
 	x.raw = append(x.raw, b[r.blank:r.size]...)
 	x.upgrade = append(x.upgrade, r.upgrade...)
 	x.ask = x.appendRequest(x.ask, r, b)
+	x.course.began = l.clock.now
 	l.logBegin(c, r, x)
 	c.x = x
 	if !c.watched {
@@ -283,14 +285,16 @@ func (l *loop) answerFails(x *exchange, err error) {
 	if err == backend.ErrNoAnswer && !x.fresh && !x.spent && x.infos == 0 && x.method.idempotent() {
 		// It was unused for a while, and the backend has just closed it.
 		x.farm.Note(Retried)
+		x.course.retries++
 		l.dial(x)
 		return
 	}
-	l.giveUp(c, x, &backend.Attempt{Backend: x.backend, Connected: true, Err: err})
+	l.giveUp(c, x, &backend.Attempt{Backend: x.backend, Connected: true, Connect: x.course.connect, Err: err})
 }
 
 // giveUp hands a request that failed to the complete tier.
 func (l *loop) giveUp(c *conn, x *exchange, a *backend.Attempt) {
+	a.Began, a.Retries = l.clock.base.Add(time.Duration(x.course.began)), x.course.retries
 	unread := x.raw
 	if !x.spent {
 		unread = append(unread, c.in...)
@@ -306,6 +310,7 @@ func (l *loop) giveUp(c *conn, x *exchange, a *backend.Attempt) {
 func (l *loop) answerBreaks(x *exchange, why Event) {
 	c := x.client
 	x.farm.Note(why)
+	x.course.trouble = why
 	x.backend.Failures.Add(1)
 	l.judge(x, false)
 	l.leave(x)
@@ -325,6 +330,7 @@ func (l *loop) clientLeaves(c *conn) {
 		return
 	}
 	x.farm.Note(ClientAborted)
+	x.course.trouble = ClientAborted
 	if !x.begun {
 		x.status = accesslog.StatusGone
 	}

@@ -58,6 +58,17 @@ const (
 	TunnelEnded // before Relayed
 )
 
+// troubles are the names of the events that end an exchange badly, as the metrics
+// have them.
+var troubles = [TunnelEnded + 1][]byte{
+	ClientAborted:  []byte("client_aborted"),
+	BackendAborted: []byte("backend_aborted"),
+	BackendStalled: []byte("backend_stalled"),
+}
+
+// Trouble is the name of an event that ends an exchange badly, "" for others.
+func (e Event) Trouble() string { return string(troubles[e]) }
+
 // scene is what the loops serve from. Immutable.
 type scene struct {
 	view  *content.View

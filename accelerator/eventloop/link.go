@@ -33,6 +33,7 @@ type linked struct {
 func (l *loop) dial(x *exchange) {
 	c := x.client
 	x.fresh = true
+	x.course.dialed = l.clock.now
 	c.state = connecting
 	l.wheel.set(c, never) // The link has a limit.
 	network, address, err := x.backend.Endpoint()
@@ -94,6 +95,7 @@ func (l *loop) linkFails(x *exchange, err error) {
 
 // linked goes on with an exchange that has its link.
 func (l *loop) linked(x *exchange, u *conn) {
+	x.course.connect = l.since(x.course.dialed)
 	c := x.client
 	body := c.in[:min(int64(len(c.in)), x.want)]
 	l.send(x, u, body)

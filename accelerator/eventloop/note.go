@@ -49,6 +49,19 @@ func (late *late) keepTexts() {
 	}
 }
 
+// course is how an exchange went on, for the log. Times that are not known are 0.
+type course struct {
+	began     int64         // when the backend was chosen, as clock.now
+	dialed    int64         // when a link was to be made, as clock.now
+	connect   time.Duration // what that took
+	firstByte time.Duration // from began to the head of the answer
+	retries   int
+	trouble   Event // that ended it; one without a name: none
+}
+
+// since is the time that has passed, and never 0, which says that it is not known.
+func (l *loop) since(then int64) time.Duration { return time.Duration(max(l.clock.now-then, 1)) }
+
 // logBegin remembers what is to be logged of a request that a backend answers.
 func (l *loop) logBegin(c *conn, r *request, x *exchange) {
 	if !l.ring.On() {
@@ -67,6 +80,12 @@ func (l *loop) logEnd(x *exchange) {
 	record := &x.log.record
 	record.Time, record.Duration = l.clock.unix(), time.Duration(l.clock.now-x.log.began)
 	record.Status, record.Bytes = x.status, x.bytes
+	n := len(x.log.buf)
+	x.log.buf = append(x.log.buf, x.backend.String()...)
+	record.Forward = accesslog.Forward{
+		Backend: x.log.buf[n:], Connect: x.course.connect, FirstByte: x.course.firstByte, Duration: l.since(x.course.began),
+		Retries: x.course.retries, Event: troubles[x.course.trouble],
+	}
 	l.ring.Append(record)
 }
 

@@ -15,6 +15,7 @@ func (x *exchange) upgraded(r *reply) bool {
 func (l *loop) openTunnel(x *exchange, r *reply, behind []byte) {
 	c, u := x.client, x.link
 	x.begun, x.tunnel, x.status = true, true, 101
+	x.course.firstByte = l.since(x.course.began)
 	l.tunnels++
 	x.farm.Note(TunnelBegan)
 	l.batch.buf = l.appendReply(l.batch.buf, x, r)

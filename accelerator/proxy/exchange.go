@@ -49,6 +49,7 @@ type exchange struct {
 	held          bool             // it waited for a backend to come back
 	strike        bool             // the answer was whole, but one that a backend in good order does not give
 
+	course   course
 	outcome  Event
 	complete bool // nothing panicked
 }
@@ -85,6 +86,7 @@ func (x *exchange) end() {
 		x.proxy.Log.Debug("answer aborted", "event", x.outcome, "backend", x.address(), "error", x.answer.err)
 		x.w.abandon()
 	}
+	x.report()
 	c := x.proxy.Counters
 	c.Add(x.outcome)
 	c.Leave()
@@ -170,6 +172,9 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			res, err = x.attempt(out, b)
 		}
 		if err == nil || ctx.Err() != nil {
+			if err == nil {
+				x.course.answers()
+			}
 			return res, err
 		}
 		seen := x.connected
@@ -245,6 +250,7 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 		x.proxy.Pool.Release(x.backend)
 	}
 	x.backend, x.connections, x.connected = b, 0, false
+	x.course.begin(time.Now())
 	r := out.WithContext(x.named(out.Context()))
 	r.URL = &url.URL{Scheme: b.Origin.Scheme, Host: b.Origin.Host}
 	host := r.Host
@@ -260,7 +266,10 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 
 // getConn is told that the transport wants a connection. Those that it had before
 // died, and it would not want another if the backend could have seen the request.
-func (x *exchange) getConn(string) { x.connected = false }
+func (x *exchange) getConn(string) {
+	x.connected = false
+	x.course.connects()
+}
 
 // gotConn is told of each connection that the transport uses for an attempt. A
 // second one means that the first, a kept-alive one, died before a byte of
@@ -272,7 +281,9 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	x.connections++
 	x.connected = true
 	x.conn = info.Conn
+	x.course.connected(info.Reused)
 	if x.connections == 2 {
+		x.course.retries++
 		x.proxy.Counters.Add(Retried)
 	}
 	if x.connections > 1 && info.Reused && !isHTTP2(info.Conn, x.proxy.HTTP2) {

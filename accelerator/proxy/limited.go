@@ -16,6 +16,7 @@ func (p *Proxy) ClientOf(r *http.Request) netip.Addr { return p.clientOf(r) }
 func (p *Proxy) TooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	p.once.Do(p.init)
 	p.Counters.Add(Limited)
+	reportRefused(w, Limited)
 	h := w.Header()
 	h.Set("Retry-After", strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10))
 	h.Set("Cache-Control", "no-store") // RFC 6585 §4

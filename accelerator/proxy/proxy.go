@@ -224,6 +224,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, changes *Changes) 
 // refuse answers a request that is not forwarded, and closes the connection.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
 	p.Counters.Add(Refused)
+	reportRefused(w, Refused)
 	w.Header().Set("Connection", "close")
 	p.ErrorPage(w, r, status, reason)
 }

@@ -37,10 +37,13 @@ func (l *Logged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (l *Logged) append(a *answer, r *http.Request, start time.Time, returned bool) {
 	now := time.Now()
+	if !a.began.IsZero() && a.began.Before(start) {
+		start = a.began // A loop had it first.
+	}
 	record := accesslog.Record{
 		Time: now.UnixNano(), Duration: now.Sub(start), Status: a.final(returned), Bytes: a.bytes,
 		Method: []byte(r.Method), Target: []byte(r.RequestURI), Protocol: []byte(r.Proto), Host: []byte(r.Host),
-		Referer: field(r, "Referer"), UserAgent: field(r, "User-Agent"),
+		Referer: field(r, "Referer"), UserAgent: field(r, "User-Agent"), Forward: a.forward,
 	}
 	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		record.Remote = remote.Addr()
@@ -65,7 +68,13 @@ type answer struct {
 	status   int   // 0: not sent yet
 	bytes    int64 // of the body
 	hijacked bool
+
+	forward accesslog.Forward
+	began   time.Time // when the first backend was chosen; zero: none was
 }
+
+// Forwarded is told what became of a request that was passed on to the farm.
+func (a *answer) Forwarded(f accesslog.Forward, began time.Time) { a.forward, a.began = f, began }
 
 // final is the status that is logged. Who hijacks a connection writes its head
 // itself: that of an upgrade.
