@@ -46,6 +46,23 @@ func say(t *testing.T, p *process, request string) {
 	_, _ = io.Copy(io.Discard, conn) // An answer that breaks off may end with a reset.
 }
 
+// sayAndLeave sends a request, and goes away when the answer has begun.
+func sayAndLeave(t *testing.T, p *process, request string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := fmt.Fprintf(conn, "%s\r\n\r\n", request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLine(bufio.NewReader(conn)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // byTarget is the access log of a program that has ended, with one line a target.
 func byTarget(t *testing.T, path string) map[string]map[string]any {
 	t.Helper()
@@ -93,10 +110,15 @@ func TestAccessLogOfForwarding(t *testing.T) {
 				{"/closes-in-the-body", get("/closes-in-the-body"), 200, name + " first_byte backend_duration retries=0 event=backend_aborted", 0},
 				{"/accepts-and-never-answers", get("/accepts-and-never-answers"), 504, name + " connect backend_duration retries=0 event=first_byte_timeout", badFirstByte},
 				{"/upgrades", "GET /upgrades HTTP/1.1\r\nHost: example\r\nConnection: Upgrade\r\nUpgrade: echo", 101, name + " connect first_byte backend_duration retries=0", 0},
+				{"/body-that-stalls", get("/body-that-stalls"), 200, name + " connect first_byte backend_duration retries=0 event=client_aborted", 0},
 				{"/loop", get("/loop") + strings.Repeat("\r\nVia: 1.1 ramjet", 20), 508, "event=refused", 0},
 			}
 			for _, c := range cases {
-				say(t, p, c.request)
+				if strings.HasSuffix(c.want, "client_aborted") {
+					sayAndLeave(t, p, c.request)
+				} else {
+					say(t, p, c.request)
+				}
 			}
 			p.stop()
 			lines := byTarget(t, filepath.Join(dir, "access.log"))
@@ -149,7 +171,7 @@ func TestAccessLogOfRetries(t *testing.T) {
 				p := start(t, "-config", write(t, dir, "ramjet.json", `{`+oneLoop(setting)+`
 					"access_log": {"format": "json", "to": "./access.log"},
 					"backends": [{"url": "http://`+other+`"}, {"url": "http://`+well.address+`"}],
-					"forward": {"first_byte_timeout": "`+badFirstByte.String()+`", "retries": 1, "retry_share": 100},
+					"forward": {"first_byte_timeout": "`+badFirstByte.String()+`", "balance": "round_robin", "retries": 1, "retry_share": 100},
 					"health": {"check": "off"},
 				}`))
 				const requests = 4

@@ -13,7 +13,7 @@
 //	affinity.go    requests that belong together        explain.go   what would be sent, in words
 //	identity.go    who asks, for the backend            limited.go   more than one client may
 //	counters.go    the events, one table                greeting.go  who asks, before the first byte
-//	attempt.go     what somebody else tried before
+//	attempt.go     what somebody else tried before      report.go    how it went, for the access log
 //
 // # What is altered
 //
