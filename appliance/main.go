@@ -14,8 +14,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ramjet/appliance/access"
 	"ramjet/appliance/control"
 	"ramjet/appliance/partition"
+	"ramjet/appliance/update"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -46,6 +48,7 @@ func run(args []string) int {
 	fallback := flags.String("fallback", "/perm/www", "`directory` of the site until a content partition turns up")
 	admin := flags.String("admin", "/run/ramjet/accelerator.sock", "Unix `socket` of the accelerator, to be told of a new site")
 	listen := flags.String("control", ":8081", "TCP `address` at which that socket is reached with the box's password; empty: none")
+	updates := flags.String("update", ":8080", "TCP `address` for status, logs and updates, with the box's password; empty: none")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,16 +69,24 @@ func run(args []string) int {
 		&partition.Reloader{Socket: *admin, Changed: flipped},
 		newAddresses(),
 	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	slog.Info("ramjet appliance", "version", version)
+	who, err := access.Open(access.Default)
+	if err != nil {
+		slog.Warn("nobody can steer the box over the network: there is no password", "err", err)
+		return serve(tasks)
+	}
 	if *listen != "" {
-		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Passwords: control.Passwords})
+		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who})
+	}
+	if *updates != "" {
+		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: "/run/gokrazy-http.sock", Access: who})
 	}
 	return serve(tasks)
 }
 
 // serve runs the tasks until a signal asks for the end, or one of them ends by itself.
 func serve(tasks []Task) int {
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	slog.Info("ramjet appliance", "version", version)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	group, groupCtx := errgroup.WithContext(ctx)

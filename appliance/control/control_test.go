@@ -11,26 +11,33 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ramjet/appliance/access"
 )
 
-// run starts the task on a free port, and returns where. The password is in the file of the image, or in both.
-func run(t *testing.T, socket string, passwords ...string) string {
+// letIn lets those in who know the password.
+func letIn(t *testing.T, password string) *access.Access {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := access.Open(access.Files{Image: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// run starts the task on a free port, and returns where.
+func run(t *testing.T, socket string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Listen: l.Addr().String(), Socket: socket, Log: slog.New(slog.DiscardHandler), penalty: 10 * time.Millisecond}
+	s := &Server{Listen: l.Addr().String(), Socket: socket, Access: letIn(t, "secret"), Log: slog.New(slog.DiscardHandler)}
 	l.Close()
-	dir := t.TempDir()
-	for i := range s.Passwords {
-		s.Passwords[i] = filepath.Join(dir, []string{"image", "perm"}[i])
-		if i < len(passwords) {
-			if err := os.WriteFile(s.Passwords[i], []byte(passwords[i]), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -66,25 +73,21 @@ func TestControl(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.sock")
 	for _, test := range []struct {
 		name           string
-		passwords      []string
 		socket         string
 		user, password string
 		header         map[string]string
 		status         int
 		want           string
 	}{
-		{"nobody", []string{"secret\n"}, socket, "", "", nil, 401, "the name is gokrazy"},
-		{"wrong password", []string{"secret\n"}, socket, User, "secret\n", nil, 401, ""},
-		{"empty password", []string{"secret\n"}, socket, User, "", nil, 401, ""},
-		{"wrong name", []string{"secret\n"}, socket, "root", "secret", nil, 401, ""},
-		{"password of the image, that of /perm counts", []string{"secret", "other"}, socket, User, "secret", nil, 401, ""},
-		{"a page of another site", []string{"secret"}, socket, User, "secret", map[string]string{"Origin": "http://evil.example"}, 403, ""},
-		{"no accelerator", []string{"secret"}, none, User, "secret", nil, 502, "does not answer"},
-		{"right", []string{"secret\n"}, socket, User, "secret", nil, 200, `PATCH /farm?save=true "0"  {}`},
-		{"right, of /perm", []string{"secret", "other\n"}, socket, User, "other", nil, 200, "PATCH"},
+		{"nobody", socket, "", "", nil, 401, "the name is gokrazy"},
+		{"wrong password", socket, access.User, "secret\n", nil, 401, ""},
+		{"wrong name", socket, "root", "secret", nil, 401, ""},
+		{"a page of another site", socket, access.User, "secret", map[string]string{"Origin": "http://evil.example"}, 403, ""},
+		{"no accelerator", none, access.User, "secret", nil, 502, "does not answer"},
+		{"right", socket, access.User, "secret", nil, 200, `PATCH /farm?save=true "0"  {}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			address := run(t, test.socket, test.passwords...)
+			address := run(t, test.socket)
 			var answer *http.Response
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 				request, err := http.NewRequest("PATCH", "http://"+address+"/farm?save=true", strings.NewReader("{}"))
@@ -116,18 +119,6 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// Without a password nobody gets in: the port stays closed.
-func TestNoPassword(t *testing.T) {
-	for name, passwords := range map[string][]string{"no file": nil, "an empty one": {" \n"}, "an empty one on /perm": {"secret", ""}} {
-		address := run(t, accelerator(t), passwords...)
-		time.Sleep(200 * time.Millisecond)
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
-			t.Errorf("%s: the port is open", name)
-		}
-	}
-}
-
 // A port that another program has is taken when that ends; meanwhile the task lives.
 func TestPortTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -135,11 +126,7 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	file := filepath.Join(t.TempDir(), "pw")
-	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{Listen: l.Addr().String(), Passwords: [2]string{file, file}, Log: slog.New(slog.DiscardHandler)}
+	s := &Server{Listen: l.Addr().String(), Access: letIn(t, "secret"), Log: slog.New(slog.DiscardHandler)}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	select {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"ramjet/appliance/control"
+	"ramjet/appliance/access"
 	"ramjet/appliance/vmtest/qemu"
 )
 
@@ -42,7 +42,7 @@ func (b *Box) tryAsk(password, method, path, match, body string) (status int, te
 	}
 	request.Close = true
 	if password != "" {
-		request.SetBasicAuth(control.User, password)
+		request.SetBasicAuth(access.User, password)
 	}
 	if match != "" {
 		request.Header.Set("If-Match", match)

@@ -104,6 +104,7 @@ func URLPath(name string) string {
 // is right within some hundredths of a second.
 func (b *Box) ClockOffset() time.Duration {
 	b.t.Helper()
+	b.waitControl()
 	date := func() time.Time {
 		request, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.Control+"/", nil)
 		if err != nil {

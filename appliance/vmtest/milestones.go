@@ -18,10 +18,9 @@ type Milestone struct {
 // The lines on the serial console that mark a boot. The kernel is told to be
 // quiet; a warning of its own, with its clock, tells when that clock started.
 var (
-	kernelLine  = regexp.MustCompile(`^\[ *(\d+\.\d+)\] `)
-	initLine    = regexp.MustCompile(`^gokrazy build timestamp`)
-	networkLine = regexp.MustCompile(`now listening on 10\.0\.2\.15:8080`)
-	timeField   = regexp.MustCompile(`\btime=(\S+)`)
+	kernelLine = regexp.MustCompile(`^\[ *(\d+\.\d+)\] `)
+	initLine   = regexp.MustCompile(`^gokrazy build timestamp`)
+	timeField  = regexp.MustCompile(`\btime=(\S+)`)
 )
 
 // Milestones returns when the steps of the boot that led to the first answer
@@ -41,19 +40,21 @@ func (b *Box) Milestones(firstAnswer time.Time) []Milestone {
 		}
 	}
 	init, _, initSeen := b.Machine.Serial.Find(initLine, 0)
-	network, _, networkSeen := b.Machine.Serial.Find(networkLine, 0)
-	listening := time.Duration(-1)
-	ready := b.WaitLog("accelerator", 30*time.Second, "msg=ready")
-	if match := timeField.FindStringSubmatch(ready); match != nil {
-		if at, err := time.Parse(time.RFC3339Nano, match[1]); err == nil {
-			listening = since(at.Add(-b.ClockOffset()), true)
+	ahead := b.ClockOffset()
+	logged := func(program string, words ...string) time.Duration {
+		line := b.WaitLog(program, 30*time.Second, words...)
+		if match := timeField.FindStringSubmatch(line); match != nil {
+			if at, err := time.Parse(time.RFC3339Nano, match[1]); err == nil {
+				return since(at.Add(-ahead), true)
+			}
 		}
+		return -1
 	}
 	return []Milestone{
 		{"kernel", kernel},
 		{"init", since(init.At, initSeen)},
-		{"network", since(network.At, networkSeen)},
-		{"listening", listening},
+		{"network", logged("appliance", "the box answers at", "10.0.2.15")},
+		{"listening", logged("accelerator", "msg=ready")},
 		{"first answer", since(firstAnswer, true)},
 	}
 }

@@ -76,9 +76,31 @@ func (b *Box) Reboot() {
 	b.ActiveRoot()
 }
 
+// waitControl waits until the port for status, logs and updates is open: the site is up before that.
+func (b *Box) waitControl() {
+	b.t.Helper()
+	for deadline := time.Now().Add(bootTimeout); ; time.Sleep(100 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Second)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Control+"/", nil)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		response, err := b.Client.Do(request)
+		cancel()
+		if err == nil {
+			response.Body.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s is not open within %v: %v", b.Control, bootTimeout, err)
+		}
+	}
+}
+
 // control makes a request to gokrazy's interface and returns the answer.
 func (b *Box) control(method, path string, accept map[string]string) []byte {
 	b.t.Helper()
+	b.waitControl()
 	request, err := http.NewRequestWithContext(b.t.Context(), method, b.Control+path, nil)
 	if err != nil {
 		b.t.Fatal(err)

@@ -3,11 +3,15 @@ package instance
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"ramjet/appliance/access"
 )
 
 // versionFlag is the linker flag in config.json whose value is replaced by the
@@ -18,9 +22,11 @@ const versionFlag = "-X main.version="
 // top of the repository. It works on the bare JSON tree, so that a setting
 // which this program does not know reaches gok unchanged.
 //
-// password guards gokrazy's web interface and update API. host is where
-// "gok update" finds the box; empty means the box's own host name.
-func Config(top []byte, board Board, version, password, host string) ([]byte, error) {
+// password guards the box's web interface and update API: gok sends it, and the
+// image holds its hash. gokrazy itself is built without one, so that it listens on
+// its Unix socket alone, behind the appliance. host is where "gok update" finds
+// the box; empty means the box's own host name.
+func Config(top []byte, board Board, version, password, hash, host string) ([]byte, error) {
 	var tree map[string]any
 	if err := json.Unmarshal(top, &tree); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
@@ -36,16 +42,27 @@ func Config(top []byte, board Board, version, password, host string) ([]byte, er
 		update = map[string]any{}
 		tree["Update"] = update
 	}
-	update["HTTPPassword"] = password
+	delete(update, "HTTPPassword")
+	update["NoPassword"] = true
 	if host != "" {
 		update["Hostname"] = host
+	} else {
+		host, _ = tree["Hostname"].(string)
 	}
+	port, _ := update["HTTPPort"].(string)
+	// Where an update goes, which gok cannot make up itself without a password. It
+	// is for "gok update" alone; "gok overwrite" does not look at it.
+	at := url.URL{Scheme: "http", User: url.UserPassword(access.User, password), Host: net.JoinHostPort(host, port), Path: "/"}
+	tree["InternalCompatibilityFlags"] = map[string]any{"Update": at.String()}
 
 	if strings.ContainsAny(version, " \t\n'\"") {
 		return nil, fmt.Errorf("version %q: a version has no blanks and no quotes", version)
 	}
 	stamped := false
 	packages, _ := tree["PackageConfig"].(map[string]any)
+	if appliance, ok := packages["ramjet/appliance"].(map[string]any); ok {
+		appliance["ExtraFileContents"] = map[string]any{access.Default.Image: hash}
+	}
 	for _, p := range packages {
 		settings, _ := p.(map[string]any)
 		flags, _ := settings["GoBuildFlags"].([]any)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ramjet/appliance/access"
 )
 
 // top returns the real configuration at the top of the repository.
@@ -31,7 +33,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"version with a blank", string(top(t)), "v1 -X main.evil=1", "blanks"},
 		{"version with a quote", string(top(t)), "v'1", "quotes"},
 	} {
-		_, err := Config([]byte(test.config), board, test.version, "secret", "")
+		_, err := Config([]byte(test.config), board, test.version, "secret", "$2a$", "")
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one with %q", test.name, err, test.want)
 		}
@@ -42,18 +44,25 @@ func TestConfigMistakes(t *testing.T) {
 // and checks what differs and what does not.
 func TestConfigBoards(t *testing.T) {
 	type config struct {
-		Hostname        string
-		Update          struct{ HTTPPort, HTTPPassword, Hostname string }
-		Environment     []string
-		Packages        []string
-		PackageConfig   map[string]struct{ GoBuildFlags, CommandLineFlags []string }
+		Hostname string
+		Update   struct {
+			HTTPPort, HTTPPassword, Hostname string
+			NoPassword                       bool
+		}
+		InternalCompatibilityFlags struct{ Update string }
+		Environment                []string
+		Packages                   []string
+		PackageConfig              map[string]struct {
+			GoBuildFlags, CommandLineFlags []string
+			ExtraFileContents              map[string]string
+		}
 		SerialConsole   string
 		KernelPackage   string
 		FirmwarePackage *string
 		KernelExtraArgs []string
 	}
 	for _, board := range Boards() {
-		text, err := Config(top(t), board, "v1.2-3-gabc", "secret", "192.0.2.1")
+		text, err := Config(top(t), board, "v1.2-3-gabc", "secret word", "$2a$10$hash", "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,8 +70,12 @@ func TestConfigBoards(t *testing.T) {
 		if err := json.Unmarshal(text, &c); err != nil {
 			t.Fatal(err)
 		}
-		if c.Hostname != "ramjet" || c.Update.HTTPPort != "8080" || c.Update.HTTPPassword != "secret" || c.Update.Hostname != "192.0.2.1" {
+		if c.Hostname != "ramjet" || c.Update.HTTPPort != "8080" || c.Update.HTTPPassword != "" || !c.Update.NoPassword ||
+			c.InternalCompatibilityFlags.Update != "http://gokrazy:secret%20word@192.0.2.1:8080/" || c.Update.Hostname != "192.0.2.1" {
 			t.Errorf("%s: host name %q, update %+v", board.Name, c.Hostname, c.Update)
+		}
+		if got := c.PackageConfig["ramjet/appliance"].ExtraFileContents["/etc/ramjet/password"]; got != "$2a$10$hash" {
+			t.Errorf("%s: the image's password is %q", board.Name, got)
 		}
 		if c.KernelPackage != board.Kernel || c.SerialConsole != board.SerialConsole ||
 			c.FirmwarePackage == nil || *c.FirmwarePackage != board.Firmware || c.Environment[1] != "GOARCH="+board.GOARCH {
@@ -110,6 +123,25 @@ func TestPassword(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("its file: %v, %v, want mode 0600", info.Mode(), err)
+	}
+}
+
+func TestPasswordHash(t *testing.T) {
+	dir := t.TempDir()
+	hash := func(password string) string {
+		t.Helper()
+		h, err := PasswordHash(dir, password)
+		if err != nil || !access.Matches([]byte(h), password) {
+			t.Fatalf("%s, %v", h, err)
+		}
+		return h
+	}
+	first := hash("secret")
+	if second := hash("secret"); second != first {
+		t.Error("the same password has two hashes: every image would be another one")
+	}
+	if hash("other") == first {
+		t.Error("another password has the same hash")
 	}
 }
 

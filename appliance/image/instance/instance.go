@@ -112,7 +112,11 @@ func (s *Spec) prepare() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := Config(top, s.Board, s.Version, s.Password, s.Host)
+	hash, err := PasswordHash(s.Parent, s.Password)
+	if err != nil {
+		return nil, err
+	}
+	config, err := Config(top, s.Board, s.Version, s.Password, hash, s.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,12 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"ramjet/appliance/access"
 )
+
+// hashFile holds what the image gets of the password.
+const hashFile = "http-password.bcrypt"
 
 // passwordFile has the name that gok itself gives to such a file.
 const passwordFile = "http-password.txt"
@@ -33,4 +38,18 @@ func Password(dir string) (string, error) {
 	}
 	password := rand.Text()
 	return password, renameio.WriteFile(path, []byte(password+"\n"), 0o600)
+}
+
+// PasswordHash returns the hash of a password that the image holds. It is kept in dir: another one, of the same password,
+// would make another image. Hold the build lock.
+func PasswordHash(dir, password string) (string, error) {
+	path := filepath.Join(dir, hashFile)
+	if stored, err := os.ReadFile(path); err == nil && access.Matches(stored, password) {
+		return string(stored), nil
+	}
+	hash, err := access.Hash(password)
+	if err != nil {
+		return "", err
+	}
+	return string(hash), renameio.WriteFile(path, hash, 0o600)
 }

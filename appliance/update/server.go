@@ -1,0 +1,148 @@
+package update
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"time"
+
+	"github.com/gokrazy/gokrazy/ifaddr"
+	"golang.org/x/net/netutil"
+
+	"ramjet/appliance/access"
+)
+
+// maxConnections bounds what strangers can occupy.
+const maxConnections = 32
+
+// Server is the task: the box's port for status, logs and updates.
+type Server struct {
+	Listen  string         // TCP address
+	Gokrazy string         // gokrazy's Unix socket
+	Access  *access.Access // who is let in
+	Log     *slog.Logger   // nil means slog.Default()
+}
+
+// String names the task.
+func (s *Server) String() string { return "update" }
+
+// Run serves until ctx ends. That the port is taken is no reason to end: the rest of the box works.
+func (s *Server) Run(ctx context.Context) error {
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	listener, err := s.listen(ctx)
+	if err != nil {
+		return nil // ctx has ended.
+	}
+	server := &http.Server{
+		Handler: s.Access.Require(s.handler()),
+		// No limit for a whole request: an image takes its time. Only who has the password gets that far.
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(private{netutil.LimitListener(listener, maxConnections)}); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// listen takes the port as soon as it can be had.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	for said := false; ; said = true {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
+		if err == nil {
+			return listener, nil
+		}
+		if !said {
+			s.Log.Error("no status page and no updates yet, trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+// private takes connections to the box's private addresses alone, as gokrazy does: what is said here is not encrypted.
+type private struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l private) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if at, ok := conn.LocalAddr().(*net.TCPAddr); ok && ifaddr.IsInPrivateNet(at.IP) {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}
+
+// handler is the table of what this program answers itself.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /reboot", s.power)
+	mux.HandleFunc("POST /poweroff", s.power)
+	mux.Handle("/", s.gokrazy())
+	return mux
+}
+
+// power answers before gokrazy ends all programs, this one first of all.
+func (s *Server) power(w http.ResponseWriter, r *http.Request) {
+	s.last(w, "as you wish\n")
+	go s.order(r.URL.RequestURI())
+}
+
+// last is an answer that has left when it returns.
+func (s *Server) last(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.Header().Set("Connection", "close")
+	io.WriteString(w, text)
+	_ = http.NewResponseController(w).Flush()
+}
+
+// order asks gokrazy for a restart or the end. It ends this program on the way; so no answer may come.
+func (s *Server) order(uri string) {
+	client := http.Client{Transport: s.transport()}
+	answer, err := client.Post("http://gokrazy"+uri, "", nil)
+	if err != nil {
+		s.Log.Info("gokrazy was asked", "for", uri, "err", err)
+		return
+	}
+	answer.Body.Close()
+}
+
+// transport leads to gokrazy.
+func (s *Server) transport() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", s.Gokrazy)
+		},
+	}
+}
+
+// gokrazy has gokrazy's own interface answer.
+func (s *Server) gokrazy() http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", "gokrazy"
+		},
+		Transport:     s.transport(),
+		FlushInterval: -1, // Logs are read as they grow.
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "gokrazy does not answer: "+err.Error(), http.StatusBadGateway)
+		},
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+}
