@@ -32,8 +32,11 @@ var arrows = map[string][]string{
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 
-	"ramjet/appliance":       {"ramjet/appliance/control", "ramjet/appliance/partition"},
-	"ramjet/appliance/image": {"ramjet/appliance/image/instance"},
+	"ramjet/appliance":                {"ramjet/appliance/access", "ramjet/appliance/control", "ramjet/appliance/partition", "ramjet/appliance/update"},
+	"ramjet/appliance/control":        {"ramjet/appliance/access"},
+	"ramjet/appliance/update":         {"ramjet/appliance/access"},
+	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
+	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.
