@@ -41,6 +41,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"surplus"}, 2, []string{`unexpected argument "surplus"`}},
 		{[]string{"-explain", ""}, 2, []string{"-explain", "the URL is missing"}},
 		{[]string{"-listen", "7", "-check"}, 2, []string{"-listen: ", "colon"}},
+		{[]string{"-listen-default", "7", "-check"}, 2, []string{"-listen-default: ", "colon"}},
 		{[]string{"-backend", "ftp://a", "-check"}, 2, []string{"-backend: ", "ftp"}},
 		{[]string{"-root", dir + "/none", "-check"}, 2, []string{dir + "/none", "no such file"}},
 		{[]string{"-root", dir + "/none"}, 2, []string{dir + "/none", "no such file"}},
@@ -56,6 +57,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-version"}, 0, []string{version}},
 		{[]string{"-h"}, 0, []string{"Quick start", "-listen", "-root", "-backend", "Exit status"}},
 		{[]string{"-config", good, "-check"}, 0, []string{good, ":8081", site, "1 files", "http://10.0.0.2:8000", "\nok\n"}},
+		{[]string{"-config", good, "-listen-default", ":7", "-check"}, 0, []string{"listen         :8081\n"}},
+		{[]string{"-root", site, "-listen-default", ":7", "-check"}, 0, []string{"listen         :7\n"}},
 		{[]string{"-root", site, "-check"}, 0, []string{"built-in defaults", "backend        none", "\nok\n"}},
 		{[]string{"-config", broken, "-config", good, "-check"}, 0, []string{"broken.json", "configuration  " + good}},
 	} {

@@ -13,14 +13,15 @@ var version = "dev"
 
 // options are the command line.
 type options struct {
-	configs []string // -config, may be given several times
-	listen  string
-	root    string
-	backend string
-	admin   string
-	farm    string
-	wait    time.Duration
-	demo    bool
+	configs       []string // -config, may be given several times
+	listen        string
+	listenDefault string
+	root          string
+	backend       string
+	admin         string
+	farm          string
+	wait          time.Duration
+	demo          bool
 
 	check   bool
 	explain string
@@ -67,6 +68,7 @@ func parse(args []string, out, stderr io.Writer) (*options, error) {
 		return nil
 	})
 	f.StringVar(&o.listen, "listen", "", "accept connections at `ADDRESS`, whatever the file says (default \":8080\")")
+	f.StringVar(&o.listenDefault, "listen-default", "", "accept connections at `ADDRESS` unless the file says otherwise")
 	f.StringVar(&o.root, "root", "", "serve the files below `DIR`, whatever the file says")
 	f.StringVar(&o.backend, "backend", "", "forward what is not static to `URL`, whatever the file says")
 	f.StringVar(&o.admin, "admin", "", "answer status, metrics, reload and explain on the Unix socket at `PATH`")

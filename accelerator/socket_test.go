@@ -108,6 +108,9 @@ func TestAdminSocket(t *testing.T) {
 	if code, text := ask("POST", "/reload"); code != http.StatusOK || !strings.Contains(text, "takes a restart to change") || !strings.Contains(text, "limits") {
 		t.Errorf("reload: %d %s", code, text)
 	}
+	if code, text := ask("GET", "/status"); code != http.StatusOK || !strings.Contains(text, `"limits"`) {
+		t.Errorf("status: %d %s", code, text)
+	}
 	if a, err := p.get("/none"); err != nil || a.status != http.StatusNotFound {
 		t.Errorf("the backend is still there: %v, %v", a, err)
 	}

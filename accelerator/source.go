@@ -43,21 +43,33 @@ func (l *loaded) name() string {
 // read reads a file, or the defaults if it has no name, and tries the files that it
 // names: one that is missing makes the configuration invalid, as any other mistake
 // in it does.
-func read(file string) (*loaded, error) {
+func (s *source) read(file string) (*loaded, error) {
+	defaults := config.Default()
+	if s.options.listenDefault != "" {
+		if err := config.CheckListen(s.options.listenDefault); err != nil {
+			return nil, usageError{fmt.Errorf("-listen-default: %w", err)}
+		}
+		defaults.Listen = s.options.listenDefault
+	}
 	if file == "" {
-		return parsed("", nil)
+		return parsedOver(defaults, "", nil)
 	}
 	text, err := config.Read(file)
 	if err != nil {
 		return nil, err
 	}
-	return parsed(file, text)
+	return parsedOver(defaults, file, text)
 }
 
 func parsed(file string, text []byte) (*loaded, error) {
+	return parsedOver(config.Default(), file, text)
+}
+
+// parsedOver uses the defaults up.
+func parsedOver(defaults *config.Config, file string, text []byte) (*loaded, error) {
 	l := &loaded{file: file}
 	var err error
-	if l.own, err = config.Parse(file, text); err != nil {
+	if l.own, err = config.ParseOver(defaults, file, text); err != nil {
 		return nil, err
 	}
 	if l.ownFarm, err = config.Farm(file, text); err != nil {
@@ -82,14 +94,14 @@ func tryFiles(name string, c *config.Config) error {
 func (s *source) first() (*loaded, error) {
 	files := s.options.configs
 	if len(files) == 1 {
-		l, err := read(files[0])
+		l, err := s.read(files[0])
 		if err != nil {
 			return nil, usageError{err}
 		}
 		return s.complete(l, nil)
 	}
 	for _, file := range files {
-		l, err := read(file)
+		l, err := s.read(file)
 		if err == nil {
 			return s.complete(l, nil)
 		}
@@ -104,7 +116,7 @@ func (s *source) first() (*loaded, error) {
 // must be valid: the old configuration is better than the next in line.
 func (s *source) again(now *loaded) (*loaded, error) {
 	for _, file := range s.options.configs {
-		l, err := read(file)
+		l, err := s.read(file)
 		if errors.Is(err, fs.ErrNotExist) && len(s.options.configs) > 1 {
 			continue
 		}
@@ -117,7 +129,7 @@ func (s *source) again(now *loaded) (*loaded, error) {
 }
 
 func (s *source) defaults(now *loaded) (*loaded, error) {
-	l, err := read("")
+	l, err := s.read("")
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,9 @@ type status struct {
 	Config      string    `json:"config"` // the file in force
 	ConfigSince time.Time `json:"config_since"`
 
+	// The settings of that file that only a start applies, and that are not those at work.
+	NeedsRestart []string `json:"needs_restart,omitempty"`
+
 	Farm     farmStatus      `json:"farm"`
 	Content  contentStatus   `json:"content"`
 	Backends []backendStatus `json:"backends"`
@@ -83,7 +86,7 @@ func (s *server) status() any {
 	now, snapshot := s.live.Load(), s.store.Snapshot()
 	answer := status{
 		Version: version, Started: s.started, Ready: s.ready.Load(), Listen: s.listener.Addr().String(),
-		Config: now.file, ConfigSince: now.since, Farm: s.farmStatus(now),
+		Config: now.file, ConfigSince: now.since, NeedsRestart: needRestart(s.config, now.config), Farm: s.farmStatus(now),
 		Content: contentStatus{
 			Root: snapshot.Root, Release: snapshot.Release, Loaded: snapshot.Loaded, TookSeconds: snapshot.Took.Seconds(),
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,

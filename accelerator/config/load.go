@@ -54,8 +54,10 @@ func Read(path string) ([]byte, error) {
 
 // Parse parses text as the content of a file of that name. The name is used in messages and, for its folder, to
 // complete relative paths; the file itself is not touched. An error is always of the type Mistakes.
-func Parse(name string, text []byte) (*Config, error) {
-	c := Default()
+func Parse(name string, text []byte) (*Config, error) { return ParseOver(Default(), name, text) }
+
+// ParseOver is Parse with the settings of c, which it uses up, for what text does not set.
+func ParseOver(c *Config, name string, text []byte) (*Config, error) {
 	if err := c.read(name, text); err != nil {
 		return nil, err
 	}
