@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/update":         {"ramjet/appliance/access"},
 	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
+	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.
