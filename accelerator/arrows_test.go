@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
+	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.
