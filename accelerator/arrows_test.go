@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
+	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.

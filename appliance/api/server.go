@@ -1,0 +1,128 @@
+// Package api is the box's port for people and programs: HTTPS, with the box's name and password or with a token. What it
+// changes it tries: see package trial.
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"ramjet/appliance/token"
+	"ramjet/appliance/trial"
+)
+
+// maxConnections bounds what strangers can occupy.
+const maxConnections = 64
+
+// Server is the task.
+type Server struct {
+	Listen   string // TCP address
+	TLS      string // directory of the certificate
+	Password Password
+	Tokens   *token.Store
+	Desk     *trial.Desk
+	// Settings are what can be changed.
+	Settings []Setting
+	// Status is what GET /status shows beside the trial.
+	Status func(ctx context.Context) any
+	Log    *slog.Logger // nil means slog.Default()
+
+	login login
+}
+
+// Setting is a file that can be changed at a path that is its subject's name.
+type Setting struct {
+	*trial.Subject
+	// Overruled, if there is one, says why a change would change nothing.
+	Overruled func(ctx context.Context) error
+}
+
+// String names the task.
+func (s *Server) String() string { return "api" }
+
+// Run serves until ctx ends. That the port is taken is no reason to end: the rest of the box works.
+func (s *Server) Run(ctx context.Context) error {
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	listener, err := s.listen(ctx)
+	if err != nil {
+		return nil // ctx has ended.
+	}
+	own := sync.OnceValues(func() (*tls.Certificate, error) { return certificate(s.TLS, s.Log) })
+	made := time.AfterFunc(certificateTime, func() { _, _ = own() })
+	defer made.Stop()
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ConnContext:    func(ctx context.Context, _ net.Conn) context.Context { return begun(ctx, time.Now()) },
+		ErrorLog:       slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return own()
+		}},
+		Protocols: new(http.Protocols), // One request at a time on a connection: so the number of connections bounds the work.
+	}
+	server.Protocols.SetHTTP1(true)
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	err = server.ServeTLS(netutil.LimitListener(listener, maxConnections), "", "")
+	if ctx.Err() == nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// certificateTime is when the certificate is made, or read, and its fingerprint logged, unless somebody connects before.
+// The box has its addresses by then, and the start its processor.
+const certificateTime = 10 * time.Second
+
+type begunKey struct{}
+
+func begun(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, begunKey{}, at)
+}
+
+// connected is when the connection of a request began.
+func connected(r *http.Request) time.Time {
+	at, _ := r.Context().Value(begunKey{}).(time.Time)
+	return at
+}
+
+// listen takes the port as soon as it can be had.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	for said := false; ; said = true {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
+		if err == nil {
+			return listener, nil
+		}
+		if !said {
+			s.Log.Error("the API has no port yet, trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+// Handler returns the API.
+func (s *Server) Handler() http.Handler {
+	s.login.password, s.login.tokens = s.Password, s.Tokens
+	mux := http.NewServeMux()
+	for _, c := range calls {
+		for _, at := range s.paths(c) {
+			mux.Handle(c.Method+" "+at.path, s.login.require(at.scope, func(w http.ResponseWriter, r *http.Request) { c.serve(s, at.setting, w, r) }))
+		}
+	}
+	// A page of another site could use the password that a browser remembers.
+	return new(http.CrossOriginProtection).Handler(mux)
+}
