@@ -32,13 +32,17 @@ var arrows = map[string][]string{
 	// The benchmark sees the accelerator as a client does, and imports nothing of it.
 	"ramjet/accelerator/bench": {"ramjet/accelerator/bench/fileset", "ramjet/accelerator/bench/load", "ramjet/accelerator/bench/peer"},
 
-	"ramjet/appliance":                {"ramjet/appliance/access", "ramjet/appliance/control", "ramjet/appliance/partition", "ramjet/appliance/update"},
+	"ramjet/appliance": {
+		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
+		"ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+	},
 	"ramjet/appliance/control":        {"ramjet/appliance/access"},
 	"ramjet/appliance/update":         {"ramjet/appliance/access"},
 	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
+	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/trial"},
 	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 

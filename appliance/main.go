@@ -10,11 +10,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/command"
+	"ramjet/appliance/configuration"
 	"ramjet/appliance/control"
 	"ramjet/appliance/partition"
 	"ramjet/appliance/update"
@@ -40,8 +43,11 @@ type Task interface {
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run parses the flags, builds the tasks and runs them.
+// run parses the flags, builds the tasks and runs them. With the name of a command it is that, for a box elsewhere.
 func run(args []string) int {
+	if len(args) > 0 && slices.Contains(command.Names, args[0]) {
+		return command.Run(args, command.Standard())
+	}
 	flags := flag.NewFlagSet("appliance", flag.ContinueOnError)
 	label := flags.String("label", "RAMJET", "`label` of the content partition's file system")
 	dir := flags.String("run", "/run/ramjet", "`directory` for mounts and the site link")
@@ -49,9 +55,15 @@ func run(args []string) int {
 	admin := flags.String("admin", "/run/ramjet/accelerator.sock", "Unix `socket` of the accelerator, to be told of a new site")
 	listen := flags.String("control", ":8081", "TCP `address` at which that socket is reached with the box's password; empty: none")
 	updates := flags.String("update", ":8080", "TCP `address` for status, logs and updates, with the box's password; empty: none")
+	steer := flags.String("api", ":8443", "TCP `address` of the API, HTTPS with the box's password; empty: none")
+	password := flags.String("password", access.Default.Image, "`file` that holds the box's password, unless "+access.Default.Own+" does")
+	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, trials and their history")
+	config := flags.String("config", "/perm/ramjet.json", "`file` of the accelerator's configuration")
+	accelerator := flags.String("accelerator", "/user/accelerator", "the accelerator's `program`, which checks configurations")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(flags.Output(), "\nThese are for the program on the box. To steer one from elsewhere: appliance config -h\n")
 		return exitOK
 	case err != nil:
 		return exitUsage
@@ -71,13 +83,18 @@ func run(args []string) int {
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	slog.Info("ramjet appliance", "version", version)
-	who, err := access.Open(access.Default)
+	steering := newSteering(*state, *steer, &configuration.File{Path: *config, Socket: *admin, Program: *accelerator})
+	tasks = append(tasks, steering.desk)
+	who, err := access.Open(access.Files{Image: *password, Own: access.Default.Own})
 	if err != nil {
 		slog.Warn("nobody can steer the box over the network: there is no password", "err", err)
 		return serve(tasks)
 	}
 	if *listen != "" {
 		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who})
+	}
+	if *steer != "" {
+		tasks = append(tasks, steering.api(who))
 	}
 	if *updates != "" {
 		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: "/run/gokrazy-http.sock", Access: who})

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ramjet/appliance/configuration/supervised"
 )
 
 // TestMain lets the test binary be the program, so that the tests run the real one: flags, signals, exit statuses.
@@ -19,7 +21,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_APPLIANCE") != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	supervised.Remove()
+	os.Exit(status)
 }
 
 func program(ctx context.Context, args ...string) *exec.Cmd {
@@ -72,7 +76,7 @@ func TestTerminate(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cmd := program(ctx, "-label", "nobody has it", "-run", dir+"/run", "-fallback", dir+"/www", "-admin", dir+"/no.sock")
+	cmd := program(ctx, "-label", "nobody has it", "-run", dir+"/run", "-fallback", dir+"/www", "-admin", dir+"/no.sock", "-state", dir+"/state")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

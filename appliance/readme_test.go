@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"ramjet/appliance/api"
 )
 
 // The tables of the README about flags and exit statuses name what the program has, and nothing else.
@@ -29,6 +32,16 @@ func TestReadme(t *testing.T) {
 			t.Errorf("the program has no flag %s with default %q:\n%s", name, value, help)
 		}
 	}
+	_, section, found = strings.Cut(string(text), "\n## The API\n")
+	for _, c := range api.Calls() {
+		if scope := map[string]string{"SETTING": "its name"}[c.Scope]; !found || strings.Count(section, "\n| `"+c.Method+" "+c.Path+"` | "+cmp.Or(scope, "`"+c.Scope+"`")+" |") != 1 {
+			t.Errorf("no row for %s %s with the scope %s", c.Method, c.Path, c.Scope)
+		}
+	}
+	if rows := regexp.MustCompile("(?m)^\\| `[A-Z]+ /").FindAllString(section, -1); len(rows) != len(api.Calls()) {
+		t.Errorf("%d calls, %d rows", len(api.Calls()), len(rows))
+	}
+	_, section, _ = strings.Cut(string(text), "\n## Flags and exit statuses\n")
 	for _, status := range []string{"| 0 |", "| 1 |", "| 2 |", "| 143 |"} {
 		if strings.Count(section, "\n"+status) != 1 {
 			t.Errorf("no row %q", status)

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ramjet/appliance/access"
+	"ramjet/appliance/api"
+	"ramjet/appliance/configuration"
+	"ramjet/appliance/token"
+	"ramjet/appliance/trial"
+)
+
+// steering is what can be changed on the box: a trial each time.
+type steering struct {
+	dir      string // of what has to outlive the box's power
+	listen   string // of the API
+	file     *configuration.File
+	settings []api.Setting
+	desk     *trial.Desk
+}
+
+// newSteering opens the desk, which takes a trial back that was cut off. It comes before everything else.
+func newSteering(dir, listen string, file *configuration.File) *steering {
+	config := &trial.Subject{Name: "config", File: file.Path, Check: file.Check, Apply: file.Apply}
+	s := &steering{dir: dir, listen: listen, file: file, settings: []api.Setting{{Subject: config, Overruled: file.Overruled}}}
+	s.desk = &trial.Desk{Dir: filepath.Join(dir, "trial")}
+	for _, setting := range s.settings {
+		s.desk.Subjects = append(s.desk.Subjects, setting.Subject)
+	}
+	if err := s.desk.Open(); err != nil {
+		slog.Error("nothing can be changed over the network", "err", err)
+	}
+	return s
+}
+
+// api returns the task that lets the box be steered by who has its password.
+func (s *steering) api(who *access.Access) Task {
+	file := filepath.Join(s.dir, "tokens.json")
+	tokens, err := token.Open(file)
+	if err != nil {
+		aside := file + ".broken"
+		slog.Error("the tokens cannot be used any more, they have to be made anew", "moved to", aside, "err", err)
+		_ = os.Rename(file, aside)
+		if tokens, err = token.Open(file); err != nil {
+			tokens = new(token.Store) // Of none.
+		}
+	}
+	return &api.Server{
+		Listen: s.listen, TLS: filepath.Join(s.dir, "tls"), Password: who, Tokens: tokens, Desk: s.desk, Settings: s.settings,
+		Status: s.status,
+	}
+}
+
+// boxStatus is how the box is.
+type boxStatus struct {
+	Version     string          `json:"version"` // of this program
+	Hostname    string          `json:"hostname"`
+	Since       time.Time       `json:"since"` // this program
+	Addresses   []string        `json:"addresses"`
+	Accelerator json.RawMessage `json:"accelerator,omitempty"`
+	Trouble     string          `json:"trouble,omitempty"`
+}
+
+var since = time.Now()
+
+func (s *steering) status(ctx context.Context) any {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	b := boxStatus{Version: version, Since: since, Addresses: []string{}}
+	b.Hostname, _ = os.Hostname()
+	if all, err := machineAddresses(); err == nil && all != nil {
+		b.Addresses = all
+	}
+	raw, err := s.file.Raw(ctx)
+	if err != nil {
+		b.Trouble = "the accelerator does not answer: " + err.Error()
+	} else if json.Valid(raw) {
+		b.Accelerator = raw
+	}
+	return b
+}
