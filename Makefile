@@ -5,7 +5,7 @@ BOX   ?= ramjet
 SITE  ?= accelerator/demo/site
 # Stories that measure times run alone; then the others, two at a time.
 FIRST   = $(addprefix ./appliance/vmtest/,serve update cold)
-STORIES = $(addprefix ./appliance/vmtest/,forward failover unplug arm64 rpi)
+STORIES = $(addprefix ./appliance/vmtest/,forward failover config unplug arm64 rpi)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check stories soak image vm update bench microbench vuln clean

@@ -1,6 +1,6 @@
 // Package vmtest boots the real image of the box in a virtual machine and
 // gives the stories in the folders below a small vocabulary: Boot, Get,
-// SameBytes, Pull, Plug, Update, Reboot, PowerCut.
+// SameBytes, Pull, Plug, Update, Reboot, PowerCut, API.
 //
 // Every wait is bounded, every machine has a loopback address of its own, and
 // a failed story keeps the machine's serial log.
@@ -129,7 +129,7 @@ func Boot(t testing.TB, c Config) *Box {
 		writePerm(t, box.Disk, name, text)
 	}
 
-	address, lease, err := qemu.LeaseAddress(BuildDir(t), 8000, qemu.UpdatePort, qemu.ControlPort)
+	address, lease, err := qemu.LeaseAddress(BuildDir(t), 8000, qemu.UpdatePort, qemu.ControlPort, qemu.APIPort)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Machine struct {
 	// Unplugged leaves the stick out until Plug.
 	Unplugged bool
 	// Address is the loopback address whose ports lead into the machine:
-	// HTTPPort to port 80, UpdatePort and ControlPort to the same. See LeaseAddress.
+	// HTTPPort to port 80, UpdatePort, ControlPort and APIPort to the same. See LeaseAddress.
 	Address string
 	// HTTPPort is the port that leads to the machine's port 80. 0: 8000.
 	HTTPPort int
@@ -70,6 +70,9 @@ const UpdatePort = 8080
 
 // ControlPort is the port of the accelerator's admin socket, on the box and on the host.
 const ControlPort = 8081
+
+// APIPort is the port of the box's API, on the box and on the host.
+const APIPort = 8443
 
 // The names of the disks' devices.
 const (
@@ -155,8 +158,8 @@ func (m *Machine) PowerOff() {
 
 // commandLine returns QEMU's program name and its arguments.
 func (m *Machine) commandLine() (string, []string, error) {
-	forward := fmt.Sprintf("user,id=net0,hostfwd=tcp:%s:%d-:80,hostfwd=tcp:%s:%d-:%d,hostfwd=tcp:%s:%d-:%d",
-		m.HTTPHost, m.HTTPPort, m.Address, UpdatePort, UpdatePort, m.Address, ControlPort, ControlPort)
+	forward := fmt.Sprintf("user,id=net0,hostfwd=tcp:%s:%d-:80,hostfwd=tcp:%s:%d-:%d,hostfwd=tcp:%s:%d-:%d,hostfwd=tcp:%s:%d-:%d",
+		m.HTTPHost, m.HTTPPort, m.Address, UpdatePort, UpdatePort, m.Address, ControlPort, ControlPort, m.Address, APIPort, APIPort)
 	if m.Alone {
 		forward += ",restrict=on"
 	}

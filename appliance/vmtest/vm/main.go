@@ -73,7 +73,7 @@ func boot(ctx context.Context, spec *instance.Spec, site, accel string) error {
 	if err := vmtest.MakeContentDisk(ctx, site, content); err != nil {
 		return err
 	}
-	address, lease, err := qemu.LeaseAddress(spec.Parent, qemu.UpdatePort, qemu.ControlPort)
+	address, lease, err := qemu.LeaseAddress(spec.Parent, qemu.UpdatePort, qemu.ControlPort, qemu.APIPort)
 	if err != nil {
 		return err
 	}
@@ -126,6 +126,7 @@ func announce(ctx context.Context, url, address string, started time.Time, spec 
 	fmt.Printf("  the site        %s\n", url)
 	fmt.Printf("  status, logs    http://%s:%d/  (user gokrazy, password in build/http-password.txt)\n", address, qemu.UpdatePort)
 	fmt.Printf("  the farm        http://%s:%d/farm  (the same user and password)\n", address, qemu.ControlPort)
+	fmt.Printf("  the settings    go run ./appliance config -box %s -password-file build/http-password.txt edit\n", address)
 	fmt.Printf("  update it       make update BOARD=%s BOX=%s\n\nCtrl-C switches it off.\n", spec.Board.Name, address)
 }
 

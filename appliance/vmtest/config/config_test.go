@@ -1,0 +1,71 @@
+// Package config is the story of a box whose configuration is changed from outside: what is not confirmed goes away by
+// itself, whatever happens to the box meanwhile, and what is confirmed stays.
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"ramjet/appliance/vmtest"
+)
+
+// serves reports whether the box serves at its port, and calls itself that.
+func serves(t *testing.T, box *vmtest.Box, name string) bool {
+	answer, err := box.Fetch(t.Context(), "/index.html", nil)
+	return err == nil && answer.Header.Get("Server") == name && string(answer.Body) == "home"
+}
+
+// noTrial reports whether none is on.
+func noTrial(box *vmtest.Box) bool {
+	status, text, err := box.API("GET", "/status", "")
+	return err == nil && status == 200 && !strings.Contains(text, `"trial"`)
+}
+
+func TestConfig(t *testing.T) {
+	box := vmtest.Boot(t, vmtest.Config{Perm: map[string]string{"www/index.html": "home"}})
+	box.WaitUp("/index.html")
+	box.WaitAPI()
+	t.Run("an unconfirmed listener", func(t *testing.T) {
+		text := box.MustAPI(200, "PUT", "/config?within=5s", `{"listen": ":81", "server": "lost"}`)
+		if !strings.Contains(text, "started again") {
+			t.Errorf("the listener has not changed: %s", text)
+		}
+		if serves(t, box, "lost") {
+			t.Error("the box serves at port 80, and should at 81")
+		}
+		box.WaitFor("the old listener", func() bool { return serves(t, box, "ramjet") })
+		box.WaitFor("the end of the trial", func() bool { return noTrial(box) })
+		if text := box.MustAPI(200, "GET", "/config/history", ""); !strings.Contains(text, "not confirmed within 5s") {
+			t.Error(text)
+		}
+	})
+	t.Run("a mistake", func(t *testing.T) {
+		if text := box.MustAPI(422, "PUT", "/config", "{\n  \"sevrer\": \"x\"}"); !strings.Contains(text, "/perm/ramjet.json:2:3: sevrer") {
+			t.Error(text)
+		}
+	})
+	t.Run("confirmed, and cut off, and a reboot", func(t *testing.T) {
+		box.MustAPI(200, "PUT", "/config", `{"server": "kept"}`)
+		box.MustAPI(200, "POST", "/config/confirm", "")
+		box.MustAPI(200, "PUT", "/config?within=1h", `{"server": "cut"}`)
+		if !serves(t, box, "cut") {
+			t.Error("the change is not at work")
+		}
+		box.PowerCut()
+		box.PowerOn()
+		box.WaitUp("/index.html")
+		box.WaitFor("what was confirmed", func() bool { return serves(t, box, "kept") })
+		box.WaitFor("the end of the trial", func() bool { return noTrial(box) })
+		if text := box.MustAPI(200, "GET", "/config/history", ""); !strings.Contains(text, "was started anew") {
+			t.Error(text)
+		}
+		if text := box.MustAPI(200, "GET", "/config", ""); text != `{"server": "kept"}` {
+			t.Error(text)
+		}
+		box.Reboot()
+		box.WaitUp("/index.html")
+		if !serves(t, box, "kept") {
+			t.Error("what was confirmed did not survive a reboot")
+		}
+	})
+}
