@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/trial"},
+	"ramjet/appliance/health":         {"ramjet/appliance/durable", "ramjet/appliance/process"},
 	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
