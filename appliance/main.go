@@ -21,6 +21,8 @@ import (
 	"ramjet/appliance/control"
 	"ramjet/appliance/partition"
 	"ramjet/appliance/update"
+	"ramjet/appliance/update/disk"
+	"ramjet/appliance/update/guard"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -41,7 +43,10 @@ type Task interface {
 	String() string
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	guard.Main() // where this program is the first one of a kernel on trial
+	os.Exit(run(os.Args[1:]))
+}
 
 // run parses the flags, builds the tasks and runs them. With the name of a command it is that, for a box elsewhere.
 func run(args []string) int {
@@ -60,6 +65,7 @@ func run(args []string) int {
 	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, trials and their history")
 	config := flags.String("config", "/perm/ramjet.json", "`file` of the accelerator's configuration")
 	accelerator := flags.String("accelerator", "/user/accelerator", "the accelerator's `program`, which checks configurations")
+	probe := flags.String("probe", "http://127.0.0.1/", "`URL` of the home page at the accelerator's port, asked for while a new version is on trial")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -97,9 +103,38 @@ func run(args []string) int {
 		tasks = append(tasks, steering.api(who))
 	}
 	if *updates != "" {
-		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: "/run/gokrazy-http.sock", Access: who})
+		updater, err := newUpdater(*admin, *probe)
+		if err != nil {
+			slog.Warn("updates are no trials on this machine: gokrazy makes them", "err", err)
+		} else {
+			tasks = append(tasks, updater)
+		}
+		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: gokrazySocket, Access: who, Updates: updater})
 	}
 	return serve(tasks)
+}
+
+// gokrazySocket is where gokrazy's own interface is.
+const gokrazySocket = "/run/gokrazy-http.sock"
+
+// newUpdater returns what makes updates trials, or why it cannot be done.
+func newUpdater(admin, probe string) (*update.Updater, error) {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	here, err := disk.Find(string(line), "/sys", "/dev")
+	if err != nil {
+		return nil, err
+	}
+	u := &update.Updater{
+		Dir: "/perm/ramjet/update", Memory: "/run/ramjet/update", Disk: here, Name: version, Line: string(line),
+		Health: &update.Probe{URL: probe, Admin: admin, Gokrazy: gokrazySocket},
+	}
+	if err := u.Open(); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // serve runs the tasks until a signal asks for the end, or one of them ends by itself.

@@ -24,6 +24,7 @@ type Server struct {
 	Listen  string         // TCP address
 	Gokrazy string         // gokrazy's Unix socket
 	Access  *access.Access // who is let in
+	Updates *Updater       // makes updates trials; nil: gokrazy makes them as it does
 	Log     *slog.Logger   // nil means slog.Default()
 }
 
@@ -91,10 +92,39 @@ func (l private) Accept() (net.Conn, error) {
 // handler is the table of what this program answers itself.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /reboot", s.power)
 	mux.HandleFunc("POST /poweroff", s.power)
-	mux.Handle("/", s.gokrazy())
+	if s.Updates == nil {
+		mux.HandleFunc("POST /reboot", s.power)
+		mux.Handle("/", s.gokrazy())
+		return mux
+	}
+	s.Updates.register(mux)
+	mux.HandleFunc("POST /reboot", s.reboot)
+	gokrazy := s.gokrazy()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		// gok takes the first answer of a new version for its success.
+		if r.URL.Path == "/" && s.Updates.trying.Load() {
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "this version is on trial: see /update/status", http.StatusServiceUnavailable)
+			return
+		}
+		gokrazy.ServeHTTP(w, r)
+	})
 	return mux
+}
+
+// reboot starts the trial that waits, or the machine anew.
+func (s *Server) reboot(w http.ResponseWriter, r *http.Request) {
+	trial, err := s.Updates.Start()
+	switch {
+	case err != nil:
+		s.Updates.answer(w, "reboot", err)
+	case trial:
+		s.last(w, "starting the trial\n")
+		go s.Updates.launch()
+	default:
+		s.power(w, r)
+	}
 }
 
 // power answers before gokrazy ends all programs, this one first of all.

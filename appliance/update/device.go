@@ -1,0 +1,97 @@
+package update
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// size returns how many bytes a device or file has.
+func size(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Seek(0, io.SeekEnd)
+}
+
+// readAt reads n bytes of a device or file, as the disk has them.
+func readAt(path string, offset int64, n int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	forget(f)
+	b := make([]byte, n)
+	_, err = f.ReadAt(b, offset)
+	return b, err
+}
+
+// writeAt writes into a device or file, waits until the disk has it, and reads it back.
+func writeAt(path string, offset int64, b []byte) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(b, offset); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	forget(f)
+	back := make([]byte, len(b))
+	if _, err := f.ReadAt(back, offset); err != nil {
+		return err
+	}
+	if string(back) != string(b) {
+		return fmt.Errorf("%s does not hold what was written at %d", path, offset)
+	}
+	return nil
+}
+
+// copyTo copies n bytes of a file into a device, waits until the disk has them, and compares them with what it says then.
+func copyTo(path string, offset int64, from *os.File, at, n int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.Copy(io.NewOffsetWriter(f, offset), io.NewSectionReader(from, at, n)); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	forget(f)
+	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), path)
+}
+
+// same compares two readers.
+func same(got, want io.Reader, name string) error {
+	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
+	for {
+		n, err := io.ReadFull(want, b)
+		if n == 0 && err == io.EOF {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return err
+		}
+		if _, err := io.ReadFull(got, a[:n]); err != nil {
+			return fmt.Errorf("reading %s back: %w", name, err)
+		}
+		if string(a[:n]) != string(b[:n]) {
+			return fmt.Errorf("%s does not hold what was written: the disk is broken", name)
+		}
+	}
+}
+
+// forget drops what the kernel remembers of a file's content, so that the disk itself is read next.
+func forget(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }

@@ -1,0 +1,326 @@
+package update
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ramjet/appliance/update/disk"
+)
+
+// Updater makes every update a trial: it writes the new version beside the one that runs, has the machine start it once,
+// and either makes it the one that is started from then on, or sees to it that the old one is started again.
+type Updater struct {
+	Dir    string // on /perm: parts of an update, and the state
+	Memory string // a directory in memory: what the guard looks at
+	Disk   disk.Disk
+	Name   string // of the version that runs
+	Line   string // the kernel's command line
+	Health Health
+	Log    *slog.Logger // nil means slog.Default()
+
+	// Steady is how long the box has to be healthy without a break, Deadline until when. 0 means 5 and 45 seconds.
+	Steady, Deadline time.Duration
+
+	// What the machine does; a test has its own.
+	load   func(kernel, line string) error // makes a kernel ready to be started
+	launch func()                          // starts it; does not return
+	reboot func()                          // starts the machine anew; does not return
+
+	stage  stage
+	trying atomic.Bool // the version that runs is on trial
+
+	turn  sync.Mutex // one request at a time that sends or changes something
+	mu    sync.Mutex
+	state State // guarded by mu: as it is on the disk
+}
+
+// errBusy says that another request is being worked on.
+var errBusy = refuse(http.StatusConflict, "another update is under way")
+
+// Open reads the state, and makes the updater ready. The error says why there can be no trials on this machine.
+func (u *Updater) Open() error {
+	if u.Log == nil {
+		u.Log = slog.Default()
+	}
+	if u.Steady == 0 {
+		u.Steady = 5 * time.Second
+	}
+	if u.Deadline == 0 {
+		u.Deadline = 45 * time.Second
+	}
+	if u.load == nil {
+		if err := kexecMissing(); err != nil {
+			return err
+		}
+		u.load, u.launch, u.reboot = u.kexecLoad, u.kexecLaunch, reboot
+	}
+	if err := os.MkdirAll(u.Dir, 0o700); err != nil {
+		return fmt.Errorf("/perm cannot be written to: %w", err)
+	}
+	root, err := size(u.Disk.Roots[u.Disk.Other()])
+	if err != nil {
+		return err
+	}
+	boot, err := size(u.Disk.Boot)
+	if err != nil {
+		return err
+	}
+	u.stage = stage{dir: u.Dir, limits: map[string]int64{rootPart: root, bootPart: boot, recordPart: recordSize}}
+	if u.state, err = load(u.statePath()); err != nil {
+		u.Log.Error("what the box knew of its updates is lost", "err", err)
+	}
+	u.settle()
+	return nil
+}
+
+func (u *Updater) statePath() string { return filepath.Join(u.Dir, "state.json") }
+
+// save writes the state. Hold mu.
+func (u *Updater) save() error { return u.state.save(u.statePath()) }
+
+// change changes the state, and writes it.
+func (u *Updater) change(f func(s *State)) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f(&u.state)
+	return u.save()
+}
+
+// Switch writes the parts that are there to the partitions that are not in use, and has the next restart try them.
+func (u *Updater) Switch(ctx context.Context) error {
+	if !u.turn.TryLock() {
+		return errBusy
+	}
+	defer u.turn.Unlock()
+	if u.trying.Load() {
+		return refuse(http.StatusConflict, "the running version is still on trial")
+	}
+	root, err := os.Open(u.stage.path(rootPart))
+	if err != nil {
+		return refuse(http.StatusConflict, "no root has been sent")
+	}
+	defer root.Close()
+	boot, err := os.OpenFile(u.stage.path(bootPart), os.O_RDWR, 0)
+	if err != nil {
+		return refuse(http.StatusConflict, "no boot file system has been sent")
+	}
+	defer boot.Close()
+	// From now on the partitions hold nothing whole.
+	if err := u.change(func(s *State) { s.Spare, s.Trial = nil, nil }); err != nil {
+		return err
+	}
+	to := Version{Root: u.Disk.Other()}
+	if to.Hash, err = u.writeRoot(root, to.Root); err != nil {
+		return err
+	}
+	inPlace, err := u.writeBoot(boot, &to)
+	if err != nil {
+		return err
+	}
+	trial, err := u.newTrial(ctx, to)
+	if err != nil {
+		return err
+	}
+	trial.InPlace = inPlace
+	err = u.change(func(s *State) {
+		if s.Trial = trial; !inPlace {
+			s.Spare = &to
+		}
+	})
+	if err != nil {
+		return err
+	}
+	u.Log.Info("an update is ready for its trial", "id", trial.ID, "from", trial.From, "to", to)
+	if inPlace {
+		return nil // Its kernel is in the file until then.
+	}
+	return u.stage.clear()
+}
+
+// Rollback has the next restart try the version before this one.
+func (u *Updater) Rollback(ctx context.Context) error {
+	if !u.turn.TryLock() {
+		return errBusy
+	}
+	defer u.turn.Unlock()
+	u.mu.Lock()
+	spare := u.state.Spare
+	u.mu.Unlock()
+	if u.trying.Load() || spare == nil {
+		return refuse(http.StatusConflict, "there is no other version that is whole")
+	}
+	trial, err := u.newTrial(ctx, *spare)
+	if err != nil {
+		return err
+	}
+	return u.change(func(s *State) { s.Trial = trial })
+}
+
+// newTrial returns a trial of a version, not started yet.
+func (u *Updater) newTrial(ctx context.Context, to Version) (*Trial, error) {
+	from := Version{Root: u.Disk.Active, Name: u.Name}
+	var err error
+	if from.First, err = readAt(u.Disk.Boot, 0, sector); err != nil {
+		return nil, err
+	}
+	if from.Record, err = readAt(u.Disk.Device, 0, recordSize); err != nil {
+		return nil, err
+	}
+	return &Trial{
+		ID: rand.Text()[:12], From: from, To: to,
+		Switched: time.Now().UTC().Truncate(time.Second), Before: u.Health.Look(ctx),
+	}, nil
+}
+
+// writeRoot writes the root to its partition, and returns its hash.
+func (u *Updater) writeRoot(root *os.File, to int) (string, error) {
+	n, err := root.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
+	if err := copyTo(u.Disk.Roots[to], 0, root, 0, n); err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, io.NewSectionReader(root, 0, n))
+	return fmt.Sprintf("%x", sum.Sum(nil)), err
+}
+
+// writeBoot writes the boot file system beside the one in use, and into the version how to start it. Where there is no
+// room for two it leaves it in the file, and says so.
+func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error) {
+	n, err := boot.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false, err
+	}
+	if err := setRoot(boot, n, u.Disk.Names[to.Root]); err != nil {
+		return false, refuse(http.StatusUnprocessableEntity, "%s: %w", bootPart, err)
+	}
+	if err := boot.Sync(); err != nil {
+		return false, err
+	}
+	first := make([]byte, sector)
+	if _, err := boot.ReadAt(first, 0); err != nil {
+		return false, err
+	}
+	image, err := readLayout(first)
+	if err != nil {
+		return false, err
+	}
+	now, err := readAt(u.Disk.Boot, 0, sector)
+	if err != nil {
+		return false, err
+	}
+	inUse, err := readLayout(now)
+	if err != nil {
+		return false, err
+	}
+	slot, err := place(image, inUse, u.stage.limits[bootPart])
+	if errors.Is(err, errNoRoom) {
+		return true, nil
+	}
+	from := int64(image.reserved) * sector
+	if err := copyTo(u.Disk.Boot, int64(slot)*sector, boot, from, n-from); err != nil {
+		return false, err
+	}
+	if to.First, err = moved(first, slot); err != nil {
+		return false, err
+	}
+	to.Record, err = u.record(to.First)
+	return false, err
+}
+
+// record returns the master boot record that starts the boot file system with that first sector.
+func (u *Updater) record(first []byte) ([]byte, error) {
+	text, err := os.ReadFile(u.stage.path(recordPart))
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = readAt(u.Disk.Device, 0, recordSize)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(u.Disk.Boot)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return point(text, withFirst{f, first}, u.stage.limits[bootPart], u.Disk.BootStart)
+}
+
+// Start loads the kernel of the trial that waits, so that launch can start it. It reports whether there is one.
+func (u *Updater) Start() (bool, error) {
+	if !u.turn.TryLock() {
+		return false, errBusy
+	}
+	defer u.turn.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state.Trial == nil || u.trying.Load() {
+		return false, nil
+	}
+	if err := u.prepare(u.state.Trial); err != nil {
+		u.state.end("not started", err.Error())
+		return false, errors.Join(err, u.save())
+	}
+	u.state.Trial.Started = true
+	return true, u.save()
+}
+
+// prepare loads the trial's kernel and command line.
+func (u *Updater) prepare(t *Trial) error {
+	path := u.Disk.Boot
+	if t.InPlace {
+		path = u.stage.path(bootPart)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	limit, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	from := io.ReaderAt(f)
+	if len(t.To.First) > 0 {
+		from = withFirst{f, t.To.First}
+	}
+	read := func(name string) ([]byte, error) {
+		where, err := find(from, limit, name)
+		if err != nil {
+			return nil, err
+		}
+		return where.read(from)
+	}
+	kernel, err := read(kernelFile)
+	if err != nil {
+		return err
+	}
+	line, err := read(commandFile)
+	if err != nil {
+		return err
+	}
+	line = rootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
+	line = fmt.Appendf(line, " %s%s", Argument, t.ID)
+	if err := os.MkdirAll(u.Memory, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(u.Memory, "kernel")
+	defer os.Remove(file)
+	if err := os.WriteFile(file, kernel, 0o600); err != nil {
+		return err
+	}
+	return u.load(file, string(line))
+}
