@@ -5,6 +5,7 @@ package instance
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
@@ -42,6 +44,9 @@ type Spec struct {
 	Password string
 	// Host is where "gok update" finds the box. Empty: the box's host name.
 	Host string
+	// Edit changes the derived configuration, as a story's mistakes need it. Nil:
+	// it stays.
+	Edit func(config map[string]any)
 	// IfChanged leaves an image alone that was built from the same inputs.
 	IfChanged bool
 	// Log receives the progress of gok. Nil: nothing is shown.
@@ -119,6 +124,16 @@ func (s *Spec) prepare() ([]byte, error) {
 	config, err := Config(top, s.Board, s.Version, s.Password, hash, s.Host)
 	if err != nil {
 		return nil, err
+	}
+	if s.Edit != nil {
+		var tree map[string]any
+		if err := json.Unmarshal(config, &tree); err != nil {
+			return nil, err
+		}
+		s.Edit(tree)
+		if config, err = json.MarshalIndent(tree, "", "    "); err != nil {
+			return nil, err
+		}
 	}
 	return config, writeInstance(s.Root, s.Parent, s.Name, config)
 }
@@ -200,6 +215,9 @@ func (s *Spec) gok(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = s.Root
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
+	// The go command starts gok, which has to end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}

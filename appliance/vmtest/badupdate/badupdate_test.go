@@ -1,0 +1,105 @@
+// Package badupdate is the story of a box that gets bad versions over the air, by the stock gok: each goes by itself.
+package badupdate
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"ramjet/appliance/image/instance"
+	"ramjet/appliance/vmtest"
+)
+
+var all = flag.Bool("all", false, "send all bad versions, not only the first one")
+
+// page is what the box serves.
+const page = "/index.html"
+
+// backLimit is from the start of a bad version to the first answer of the old one, in an emulated machine.
+const backLimit = 90 * time.Second
+
+var (
+	begun    = regexp.MustCompile(`ramjet: starting the version on trial`)
+	reverted = regexp.MustCompile(`ramjet: update to .* reverted: (.*)`)
+)
+
+// program returns the settings of one of ours in a configuration.
+func program(config map[string]any, name string) map[string]any {
+	return config["PackageConfig"].(map[string]any)[name].(map[string]any)
+}
+
+// bad are mistakes, as somebody could make them in a configuration, and what the box says to them.
+var bad = []struct {
+	name string
+	edit func(config map[string]any)
+	says string
+}{
+	{"accelerator ends at once", func(c map[string]any) {
+		program(c, "ramjet/accelerator")["CommandLineFlags"] = []string{"-no-such-flag"}
+	}, "was started"},
+	{"appliance ends at once", func(c map[string]any) {
+		program(c, "ramjet/appliance")["CommandLineFlags"] = []string{"-no-such-flag"}
+	}, "no program of the new version has looked after the trial"},
+	{"no network", func(c map[string]any) {
+		c["GokrazyPackages"] = []string{"github.com/gokrazy/gokrazy/cmd/randomd"}
+	}, "no route to a router"},
+	{"accelerator answers 500", func(c map[string]any) {
+		c["Packages"] = []string{"ramjet/appliance/vmtest/badupdate/accelerator", "ramjet/appliance"}
+		delete(c["PackageConfig"].(map[string]any), "ramjet/accelerator")
+	}, "answers 500"},
+	{"init panics", func(c map[string]any) {
+		c["InternalCompatibilityFlags"].(map[string]any)["InitPkg"] = "ramjet/appliance/vmtest/badupdate/init"
+	}, "crash, hang or power cut"},
+	{"kernel does not boot", func(c map[string]any) {
+		c["KernelExtraArgs"] = append(c["KernelExtraArgs"].([]any), "mem=24M")
+	}, "crash, hang or power cut"},
+}
+
+func TestBadUpdates(t *testing.T) {
+	box := vmtest.Boot(t, vmtest.Config{Perm: map[string]string{"www/index.html": "a page\n"}})
+	box.WaitUp(page)
+	list := bad
+	if !*all {
+		list = bad[:1]
+	}
+	for i, b := range list {
+		t.Run(b.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- box.UpdateTo(ctx, "bad", b.edit) }()
+			start, _, err := box.Machine.Serial.Wait(ctx, begun, i)
+			if err != nil {
+				cancel()
+				t.Fatal(errors.Join(err, <-ended))
+			}
+			_, said, err := box.Machine.Serial.Wait(ctx, reverted, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back := box.WaitUp(page).Sub(start.At)
+			cancel()
+			if err := <-ended; err == nil {
+				t.Error("gok says that the update succeeded")
+			}
+			t.Logf("back after %.1f s: %s", back.Seconds(), said[1])
+			if back > backLimit {
+				t.Errorf("that is more than %v", backLimit)
+			}
+			if !strings.Contains(said[1], b.says) {
+				t.Errorf("it does not say %q", b.says)
+			}
+			if got := box.ActiveRoot(); got != instance.RootA {
+				t.Errorf("the box runs from root partition %d", got)
+			}
+			s := box.UpdateStatus()
+			if n := len(s.History); n != i+1 || s.Version != vmtest.Version || s.OnTrial || s.History[n-1].Outcome != "reverted" || !strings.Contains(s.History[n-1].Reason, b.says) {
+				t.Errorf("it says of its updates: %+v", s)
+			}
+		})
+	}
+}
