@@ -104,10 +104,14 @@ func (u *Updater) gate(ctx context.Context) {
 	err := u.save()
 	u.mu.Unlock()
 	u.Log.Info("this version is on trial", "trial", t.ID, "from", t.From)
+	over, end := context.WithCancel(ctx)
+	defer end()
+	go u.alive(over)
 	deadline := time.Now().Add(u.Deadline)
 	var since time.Time
-	for tick := time.NewTicker(500 * time.Millisecond); ; {
-		u.alive()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		if err == nil {
 			err = u.Health.Check(ctx, t.Before)
 		}
@@ -141,10 +145,19 @@ func (u *Updater) gate(ctx context.Context) {
 	}
 }
 
-// alive shows the guard that somebody looks after the trial.
-func (u *Updater) alive() {
-	if err := os.MkdirAll(u.Memory, 0o755); err == nil {
-		_ = os.WriteFile(filepath.Join(u.Memory, aliveFile), fmt.Appendf(nil, "%d", time.Now().UnixNano()), 0o644)
+// alive shows the guard, until the end of the gate, that somebody looks after the trial. It does not wait for the checks:
+// the guard has a limit for them.
+func (u *Updater) alive(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if err := os.MkdirAll(u.Memory, 0o755); err == nil {
+			_ = os.WriteFile(filepath.Join(u.Memory, aliveFile), fmt.Appendf(nil, "%d", time.Now().UnixNano()), 0o644)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
 	}
 }
 
