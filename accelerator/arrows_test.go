@@ -35,9 +35,13 @@ var arrows = map[string][]string{
 	"ramjet/appliance": {
 		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
 		"ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
-	"ramjet/appliance/control":        {"ramjet/appliance/access"},
-	"ramjet/appliance/update":         {"ramjet/appliance/access"},
+	"ramjet/appliance/control": {"ramjet/appliance/access"},
+	"ramjet/appliance/update": {
+		"ramjet/appliance/access", "ramjet/appliance/durable", "ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
+	},
+	"ramjet/appliance/update/guard":   {"ramjet/appliance/update/disk"},
 	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
