@@ -28,6 +28,8 @@ type status struct {
 	Names    []nameStatus    `json:"names"` // of backends
 	Loops    []loopStatus    `json:"loops"` // empty: they are disabled
 
+	Connections connectionsStatus `json:"connections"`
+
 	AccessLog *logStatus `json:"access_log,omitempty"` // nil: off
 }
 
@@ -37,6 +39,12 @@ type farmStatus struct {
 	Since   time.Time `json:"since"`
 	File    string    `json:"file,omitempty"`    // where one is saved
 	Trouble string    `json:"trouble,omitempty"` // why the saved one is not used
+}
+
+// connectionsStatus is how many connections there are, and how many there may be: above that, new ones wait.
+type connectionsStatus struct {
+	Open  int64 `json:"open"`
+	Limit int   `json:"limit"` // 0: any number
 }
 
 type contentStatus struct {
@@ -92,7 +100,8 @@ func (s *server) status() any {
 			Files: snapshot.Files, MemoryFiles: snapshot.MemoryFiles, MemoryBytes: snapshot.MemoryBytes,
 			OpenFiles: snapshot.OpenFiles, Unsettled: snapshot.Unsettled, Unread: snapshot.Unread, Skipped: snapshot.Skipped,
 		},
-		Backends: []backendStatus{}, Names: s.nameStates(), Loops: []loopStatus{},
+		Connections: connectionsStatus{s.listener.Limiter.Open(), s.config.Limits.Connections},
+		Backends:    []backendStatus{}, Names: s.nameStates(), Loops: []loopStatus{},
 	}
 	if s.loops != nil {
 		for i := range s.loops.Loops {
