@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/trial"},
 	"ramjet/appliance/health":         {"ramjet/appliance/durable", "ramjet/appliance/process"},
+	"ramjet/appliance/watch":          {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process"},
 	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
