@@ -13,11 +13,16 @@ import (
 // before it sees the connection closed.
 const lingerTime = 5 * time.Second
 
-// clientBody is the body of a request on its way to a backend. It ends a body
-// that stalls, remembers why reading failed, and collects the trailer.
+// keepSize is how much of a body is kept, in bytes, so that a request can be sent
+// once more: most forms and calls of an API are smaller.
+const keepSize = 16 << 10
+
+// clientBody is the body of a request on its way to a backend, or to several, one
+// after the other. It ends a body that stalls, remembers why reading failed, and
+// collects the trailer.
 //
-// Read is called by a goroutine of the transport, which may outlive the
-// exchange by one call; the other methods by the goroutine of the handler.
+// It is read by a goroutine of the transport, which may outlive the exchange by
+// one call; the other methods are for the goroutine of the handler.
 type clientBody struct {
 	body    io.ReadCloser
 	in      *http.Request // its Trailer is filled by the last Read
@@ -29,6 +34,9 @@ type clientBody struct {
 	mu      sync.Mutex
 	reading bool      // guarded by mu: a Read waits for the client
 	stopped sync.Cond // of mu: reading has become false
+	passage *passage  // guarded by mu: the one that may read; nil: none
+	start   []byte    // guarded by mu: of the body, while it is all that was read
+	read    int64     // guarded by mu: bytes so far
 	whole   bool      // guarded by mu: all of the body has been read
 	over    bool      // guarded by mu: the exchange has ended
 	expired bool      // guarded by mu: its whole time has passed
@@ -59,29 +67,79 @@ func (b *clientBody) passes(name string, values []string) bool {
 	return endToEndTrailer(name, values) && !b.changed.concerns(name)
 }
 
-// Read implements io.Reader.
-func (b *clientBody) Read(p []byte) (int, error) {
-	if !b.begin() {
-		return 0, http.ErrBodyReadAfterClose
+// passage is a body as it goes to one backend.
+type passage struct {
+	*clientBody
+	read int64 // bytes so far
+}
+
+// again returns the body for the next backend, from its beginning. It takes it
+// away from the one before. Of a body that is not kept the beginning is gone.
+func (b *clientBody) again() *passage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.passage = &passage{clientBody: b}
+	return b.passage
+}
+
+// withhold takes the body away from the backend that has it.
+func (b *clientBody) withhold() {
+	if b == nil {
+		return
 	}
-	n, err := b.body.Read(p)
-	b.end(err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.passage = nil
+}
+
+// kept reports whether the body, or the absence of one, can be sent once more.
+func (b *clientBody) kept() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.read == int64(len(b.start))
+}
+
+// Read implements io.Reader.
+func (p *passage) Read(to []byte) (int, error) {
+	b := p.clientBody
+	n, err, done := b.begin(p, to)
+	if !done {
+		n, err = b.body.Read(to)
+		b.end(to[:n], err)
+	}
+	p.read += int64(n)
 	return n, err
 }
 
-// begin starts the clock for one read, unless the exchange is over: then the
-// connection belongs to the next request, and its deadline too.
-func (b *clientBody) begin() bool {
+// begin reads what is known, or else starts the clock for one read of the client,
+// unless the exchange is over: then the connection belongs to the next request,
+// and its deadline too.
+func (b *clientBody) begin(p *passage, to []byte) (n int, err error, done bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over || b.expired {
-		return false
+	for b.reading { // for another passage, which has lost it
+		b.stopped.Wait()
+	}
+	switch {
+	case b.passage != p || b.over || b.expired:
+		return 0, http.ErrBodyReadAfterClose, true
+	case p.read < b.read && b.read > int64(len(b.start)):
+		return 0, errGone, true
+	case p.read < b.read:
+		return copy(to, b.start[p.read:]), nil, true
+	case b.whole:
+		return 0, io.EOF, true
+	case b.err != nil:
+		return 0, b.err, true
 	}
 	b.reading = true
 	if b.idle > 0 {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.idle))
 	}
-	return true
+	return 0, nil, false
 }
 
 // expire ends a read that waits, and all that follow: the transport waits for it,
@@ -99,11 +157,15 @@ func (b *clientBody) expire() {
 }
 
 // end ends a read, and notes the end of the body, good or bad.
-func (b *clientBody) end(err error) {
+func (b *clientBody) end(p []byte, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
-	b.stopped.Signal()
+	b.stopped.Broadcast()
+	if b.read == int64(len(b.start)) && len(b.start)+len(p) <= keepSize {
+		b.start = append(b.start, p...)
+	}
+	b.read += int64(len(p))
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -123,7 +185,7 @@ func (b *clientBody) end(err error) {
 }
 
 // Close does nothing: the body is the server's to close.
-func (b *clientBody) Close() error { return nil }
+func (p *passage) Close() error { return nil }
 
 // failure is why the body could not be read to its end, or nil.
 func (b *clientBody) failure() error {

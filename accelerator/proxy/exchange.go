@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"ramjet/accelerator/backend"
@@ -39,9 +41,12 @@ type exchange struct {
 	answer  answerBody
 
 	backend       *backend.Backend // that of the last attempt; nil before the first
+	http2         bool             // it may be one in HTTP/2
 	connections   int              // how many the last attempt was given
 	connected     bool             // it has the one that it asked for last
 	conn          net.Conn         // the last of them
+	reused        bool             // it had been used before
+	forgone       bool             // it was closed as it was given, with nothing written
 	informational int              // answers 1xx so far
 	answered      bool             // the head of the answer has come
 	tunnel        bool             // the answer was 101
@@ -61,7 +66,7 @@ func (x *exchange) run(ctx context.Context) {
 	r := x.in.WithContext(ctx)
 	r.Header = received(x.in)
 	if x.body != nil {
-		r.Body = x.body
+		r.Body = x.body.again()
 	}
 	if !printable(upgrade(r.Header)) {
 		x.fail(nil, nil, errUpgradeTo)
@@ -232,9 +237,9 @@ func (x *exchange) hold(ctx context.Context, began time.Time) bool {
 }
 
 // repeatable tells whether a request that a backend may have acted on can be sent
-// to another: its method is idempotent, and it has no body, which is gone.
+// once more: its method is idempotent, and what was sent of its body is still here.
 func (x *exchange) repeatable() bool {
-	if x.body != nil {
+	if !x.body.kept() {
 		return false
 	}
 	switch x.in.Method {
@@ -258,37 +263,72 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 		host = b.Origin.Host
 	}
 	setTarget(r.URL, x.target, host)
-	if r.Body != nil {
-		r.Body = io.NopCloser(r.Body) // a failed attempt closes it, and the next one needs it
+	x.http2 = x.proxy.HTTP2 && upgrade(r.Header) == ""
+	transport := x.proxy.transport(b, x.http2)
+	for {
+		if r.Body != nil {
+			r.Body = x.body.again()
+		}
+		res, err := transport.RoundTrip(r)
+		if err == nil || r.Context().Err() != nil || !x.died(err) {
+			return res, err
+		}
 	}
-	return x.proxy.transport(b, x.proxy.HTTP2 && upgrade(r.Header) == "").RoundTrip(r)
+}
+
+// died tells whether a request that failed is sent to the same backend on another
+// connection: it was given one that could not be used, or a kept-alive one that died
+// before its answer, which says nothing of the backend. Without a body the transport
+// does that by itself.
+func (x *exchange) died(err error) bool {
+	if x.body == nil || !x.body.kept() {
+		return false
+	}
+	return x.forgone || x.reused && x.connections == 1 && x.informational == 0 && x.repeatable() && dropped(err)
+}
+
+// dropped tells the errors of a connection that the other side has closed.
+func dropped(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // getConn is told that the transport wants a connection. Those that it had before
 // died, and it would not want another if the backend could have seen the request.
 func (x *exchange) getConn(string) {
-	x.connected = false
+	x.connected, x.forgone = false, false
 	x.course.connects()
 }
 
-// gotConn is told of each connection that the transport uses for an attempt. A
-// second one means that the first, a kept-alive one, died before a byte of
+// gotConn is told of each connection that the transport uses for an attempt. One
+// that it had kept, and on which something has come since, is closed here with
+// nothing written, and the next is taken.
+//
+// A second one means that the first, a kept-alive one, died before a byte of
 // answer and that the request is sent again. It is sent on a new connection,
 // for the others of that age may be dead too, and one request must not kill one
-// worker of the backend after the other: a kept-alive one is closed here, with
-// nothing written, and the transport takes the next.
+// worker of the backend after the other.
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
-	x.connections++
-	x.connected = true
-	x.conn = info.Conn
+	x.connected, x.conn, x.reused = true, info.Conn, info.Reused
+	kept := info.Reused && !isHTTP2(info.Conn, x.http2)
+	if b := unwrap(info.Conn); kept && b != nil && !b.silent() {
+		x.forgo()
+		return
+	}
 	x.course.connected(info.Reused)
-	if x.connections == 2 {
+	if x.connections++; x.connections == 2 {
 		x.course.retries++
 		x.proxy.Counters.Add(Retried)
 	}
-	if x.connections > 1 && info.Reused && !isHTTP2(info.Conn, x.proxy.HTTP2) {
-		_ = info.Conn.Close()
+	if x.connections > 1 && kept {
+		x.forgo()
 	}
+}
+
+// forgo closes a connection that was given, and keeps the request's body out of it.
+func (x *exchange) forgo() {
+	x.forgone = true
+	x.body.withhold()
+	_ = x.conn.Close()
 }
 
 // isHTTP2 reports whether a connection is one of HTTP/2, which others use at the

@@ -17,6 +17,7 @@ var (
 	errTotal     = errors.New("the time for the whole exchange has passed")
 	errFlood     = errors.New("the backend sent too many informational answers")
 	errUpgrade   = errors.New("the backend changed to a protocol that was not asked for")
+	errGone      = errors.New("the beginning of the request's body is gone")
 	errDrained   = errors.New("all backends are drained")
 	errUpgradeTo = errors.New("the client asked for a protocol with an impossible name")
 )

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,10 @@ func TestResend(t *testing.T) {
 		{name: "GET, half a head", request: "GET / HTTP/1.1\r\nHost: a\r\n", bad: "HTTP/1.1 200 OK\r\nConte", status: "200", bads: 1, goods: 1, events: []Event{OK, Resent}},
 		{name: "GET, not HTTP", request: "GET / HTTP/1.1\r\nHost: a\r\n", bad: "SSH-2.0-x\r\n", status: "200", bads: 1, goods: 1, events: []Event{OK, Resent}},
 		{name: "POST", request: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n", status: "502", bads: 1, events: []Event{BadAnswer}},
-		{name: "GET with a body", request: "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n", status: "502", bads: 1, events: []Event{BadAnswer}},
+		{name: "GET with a body", request: "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n", status: "200", bads: 1, goods: 1, events: []Event{OK, Resent}},
+		{name: "PUT with a body", request: "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 16384\r\n", status: "200", bads: 1, goods: 1, events: []Event{OK, Resent}},
+		{name: "PUT with a large body", request: "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 16385\r\n", status: "502", bads: 1, events: []Event{BadAnswer}},
+		{name: "POST with a body", request: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n", status: "502", bads: 1, events: []Event{BadAnswer}},
 		{name: "an unknown method", request: "FROB / HTTP/1.1\r\nHost: a\r\n", status: "502", bads: 1, events: []Event{BadAnswer}},
 		{name: "off", request: "GET / HTTP/1.1\r\nHost: a\r\n", status: "502", bads: 1, events: []Event{BadAnswer}, change: func(p *Proxy) { p.Retries = 0 }},
 		{name: "no budget", request: "GET / HTTP/1.1\r\nHost: a\r\n", status: "502", bads: 1, events: []Event{BadAnswer, RetryDenied},
@@ -53,8 +57,12 @@ func TestResend(t *testing.T) {
 			c.change(f.Proxy)
 		}
 		body := ""
-		if strings.Contains(c.request, "Length: 2") {
-			body = "ab"
+		if _, length, ok := strings.Cut(strings.TrimSpace(c.request), "Content-Length: "); ok {
+			n, err := strconv.Atoi(length)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = strings.Repeat("x", n)
 		}
 		got, _ := roundTrip(t, f.addr, c.request+"Connection: close\r\n\r\n"+body)
 		if want := "HTTP/1.1 " + c.status; c.status == "" && got != "" || c.status != "" && !strings.HasPrefix(got, want) {
