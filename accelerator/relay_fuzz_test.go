@@ -81,6 +81,9 @@ func startEcho(t testing.TB) (address string) {
 			delete(r.Header, "Via") // It has the version of what the client sent.
 			lines := []string{}
 			for name, values := range r.Header {
+				if name == "Trailer" {
+					values = []string{strings.ToLower(strings.Join(values, ","))} // Names are the same in any case, RFC 9110 §5.1.
+				}
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}
 			slices.Sort(lines)
@@ -194,6 +197,9 @@ func askOnce(t *testing.T, address, method string) (r received) {
 			if name != "Date" && name != "Connection" && (name != "Content-Length" || method == "HEAD") {
 				if name == "Content-Length" {
 					values = []string{fmt.Sprint(res.ContentLength)} // Whatever zeros it begins with.
+				}
+				if name == "Trailer" {
+					values = []string{strings.ToLower(strings.Join(values, ","))} // Names are the same in any case, RFC 9110 §5.1.
 				}
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}
