@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 
 	"ramjet/appliance": {
 		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
-		"ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
 		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
 	"ramjet/appliance/control": {"ramjet/appliance/access"},
@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"ramjet/appliance/image/instance": {"ramjet/appliance/access"},
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
+	"ramjet/appliance/configuration":  {"ramjet/appliance/process"},
+	"ramjet/appliance/network":        {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/trial"},
 	"ramjet/appliance/health":         {"ramjet/appliance/durable", "ramjet/appliance/process"},

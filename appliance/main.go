@@ -62,7 +62,7 @@ func run(args []string) int {
 	updates := flags.String("update", ":8080", "TCP `address` for status, logs and updates, with the box's password; empty: none")
 	steer := flags.String("api", ":8443", "TCP `address` of the API, HTTPS with the box's password; empty: none")
 	password := flags.String("password", access.Default.Image, "`file` that holds the box's password, unless "+access.Default.Own+" does")
-	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, trials and their history")
+	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, network, trials and their history")
 	config := flags.String("config", "/perm/ramjet.json", "`file` of the accelerator's configuration")
 	accelerator := flags.String("accelerator", "/user/accelerator", "the accelerator's `program`, which checks configurations")
 	probe := flags.String("probe", "http://127.0.0.1/", "`URL` of the home page at the accelerator's port, asked for while a new version is on trial")
@@ -89,8 +89,8 @@ func run(args []string) int {
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	slog.Info("ramjet appliance", "version", version)
-	steering := newSteering(*state, *steer, &configuration.File{Path: *config, Socket: *admin, Program: *accelerator})
-	tasks = append(tasks, steering.desk)
+	steering := newSteering(*state, *dir, *steer, &configuration.File{Path: *config, Socket: *admin, Program: *accelerator})
+	tasks = append(tasks, steering.desk, steering.network)
 	who, err := access.Open(access.Files{Image: *password, Own: access.Default.Own})
 	if err != nil {
 		slog.Warn("nobody can steer the box over the network: there is no password", "err", err)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"ramjet/appliance/api"
+	"ramjet/appliance/network"
 )
 
 // The tables of the README about flags and exit statuses name what the program has, and nothing else.
@@ -40,6 +42,20 @@ func TestReadme(t *testing.T) {
 	}
 	if rows := regexp.MustCompile("(?m)^\\| `[A-Z]+ /").FindAllString(section, -1); len(rows) != len(api.Calls()) {
 		t.Errorf("%d calls, %d rows", len(api.Calls()), len(rows))
+	}
+	_, section, found = strings.Cut(string(text), "\n## The network\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for prefix, wrong := range map[string]string{"": `{"x": 1}`, "interfaces.*.": `{"interfaces": {"eth0": {"dhcp": true, "x": 1}}}`} {
+		_, err := network.Parse("n.json", []byte(wrong))
+		_, known, ok := strings.Cut(fmt.Sprint(err), "one of ")
+		for name := range strings.SplitSeq(known, ", ") {
+			if !found || !ok || strings.Count(section, "\n| `"+prefix+name+"` |") != 1 {
+				t.Errorf("no row for the setting %s%s of the network", prefix, name)
+			}
+		}
+	}
+	if rows := strings.Count(section, "\n| `"); rows != 9 {
+		t.Errorf("%d rows of settings of the network", rows)
 	}
 	_, section, _ = strings.Cut(string(text), "\n## Flags and exit statuses\n")
 	for _, status := range []string{"| 0 |", "| 1 |", "| 2 |", "| 143 |"} {

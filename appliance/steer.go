@@ -11,6 +11,7 @@ import (
 	"ramjet/appliance/access"
 	"ramjet/appliance/api"
 	"ramjet/appliance/configuration"
+	"ramjet/appliance/network"
 	"ramjet/appliance/token"
 	"ramjet/appliance/trial"
 )
@@ -22,12 +23,19 @@ type steering struct {
 	file     *configuration.File
 	settings []api.Setting
 	desk     *trial.Desk
+	network  *network.Keeper
 }
 
 // newSteering opens the desk, which takes a trial back that was cut off. It comes before everything else.
-func newSteering(dir, listen string, file *configuration.File) *steering {
+func newSteering(dir, run, listen string, file *configuration.File) *steering {
 	config := &trial.Subject{Name: "config", File: file.Path, Check: file.Check, Apply: file.Apply}
-	s := &steering{dir: dir, listen: listen, file: file, settings: []api.Setting{{Subject: config, Overruled: file.Overruled}}}
+	keeper := &network.Keeper{
+		File: filepath.Join(dir, "network.json"), Dir: run, Resolver: "/tmp/resolv.conf", DHCP: "/gokrazy/dhcp", Hostname: "/etc/hostname",
+	}
+	interfaces := &trial.Subject{Name: "network", File: keeper.File, Check: keeper.Check, Apply: keeper.Apply, Cuts: true}
+	s := &steering{dir: dir, listen: listen, file: file, network: keeper, settings: []api.Setting{
+		{Subject: config, Overruled: file.Overruled}, {Subject: interfaces},
+	}}
 	s.desk = &trial.Desk{Dir: filepath.Join(dir, "trial")}
 	for _, setting := range s.settings {
 		s.desk.Subjects = append(s.desk.Subjects, setting.Subject)

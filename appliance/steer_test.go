@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/command"
 	"ramjet/appliance/configuration/supervised"
 	"ramjet/appliance/trial"
 )
@@ -172,6 +173,11 @@ func TestCommands(t *testing.T) {
 	b.want(0, "on trial", "{}", "config", "-within", "5s", "put", "-")
 	b.want(0, "taken back", "", "config", "revert")
 
+	// The network is the machine's, so none is tried here; vmtest/config does.
+	b.want(1, "network.json:2:1", "[", "network", "put", "-")
+	b.want(1, "the box has no interface none0; it has", `{"interfaces": {"none0": {"addresses": ["192.0.2.1/24"]}}}`, "network", "put", "-")
+	b.want(0, "", "", "network", "history")
+
 	secret := b.want(0, "ramjet_", "", "token", "make", "reader", "status")
 	secret = secret[strings.Index(secret, "ramjet_"):]
 	if err := os.WriteFile(b.path("token"), []byte(secret), 0o600); err != nil {
@@ -267,5 +273,52 @@ func TestKilledAnywhere(t *testing.T) {
 		if e.Who == access.User && e.ID > 2 && e.How != trial.Reverted {
 			t.Errorf("%+v", e)
 		}
+	}
+}
+
+// Somebody is there, and is asked.
+func TestAsked(t *testing.T) {
+	b := startBox(t)
+	edits := []string{`{"sevrer": "x"}`, `{"server": "asked"}`}
+	ask := func(in string, words ...string) (out string, status int) {
+		var both bytes.Buffer
+		terminal := &command.Terminal{
+			In: strings.NewReader(in), Out: &both, Err: &both, Asks: true,
+			Password: func() (string, error) { return "secret", nil },
+			Edit: func(_ context.Context, file string) error {
+				text := edits[0]
+				edits = edits[1:]
+				return os.WriteFile(file, []byte(text), 0o600)
+			},
+		}
+		status = command.Run(append([]string{"config", "-box", b.api, "-known", b.path("known")}, words...), terminal)
+		return both.String(), status
+	}
+	for _, test := range []struct {
+		name   string
+		in     string
+		words  []string
+		status int
+		says   []string
+	}{
+		{"no trust", "n\n", []string{"show"}, 1, []string{"SHA256:", "Is it right?", "not connected"}},
+		{"trust, and not tried", "y\nn\n", []string{"set", "server", "one"}, 1, []string{`+{"server": "one"}`, "Try it?", "nothing was changed"}},
+		{"tried, and not kept", "y\nn\n", []string{"set", "server", "one"}, 0, []string{"Keep it?", "it is taken back"}},
+		{"nobody says anything", "", []string{"set", "server", "one"}, 1, []string{"nothing was changed"}},
+	} {
+		out, status := ask(test.in, test.words...)
+		for _, word := range test.says {
+			if status != test.status || !strings.Contains(out, word) {
+				t.Errorf("%s: exit status %d, want %d and %q:\n%s", test.name, status, test.status, word, out)
+			}
+		}
+		wait(t, "the end of the trial", func() bool {
+			_, err := os.Stat(b.path("state/trial/trial.json"))
+			return os.IsNotExist(err)
+		})
+	}
+	out, status := ask("y\ny\ny\n", "edit")
+	if status != 0 || !strings.Contains(out, `ramjet.json:1:2: sevrer`) || !strings.Contains(out, "Edit it again?") || !strings.Contains(out, "confirmed") || !serves(b.Listen, "asked") {
+		t.Errorf("exit status %d:\n%s", status, out)
 	}
 }

@@ -107,6 +107,11 @@ func parse(text []byte) (root hujson.Value, fresh bool, err error) {
 		text = append(bytes.Clone(text), '\n')
 	}
 	root, err = hujson.Parse(text)
+	if err != nil { // Perhaps there is nothing but comments.
+		if empty, emptyErr := hujson.Parse(append(bytes.Clone(text), "{}\n"...)); emptyErr == nil {
+			return empty, false, nil
+		}
+	}
 	if err != nil {
 		return root, false, fmt.Errorf("what is there cannot be read: %w; use edit", err)
 	}

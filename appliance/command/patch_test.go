@@ -26,6 +26,7 @@ func TestSet(t *testing.T) {
 	const text = "// mine\n{\n  // why\n  \"a\": 1,\n  \"b\": {\"c\": [1, 2]},\n}\n"
 	for _, test := range []struct{ text, key, value, want string }{
 		{"", "server", "ramjet", "{\"server\": \"ramjet\"}\n"},
+		{"// nothing yet", "server", "x", "// nothing yet\n{\"server\":\"x\"}"},
 		{"// note\n{}\n", "listen", ":81", "\"listen\": \":81\""},
 		{text, "a", "2", strings.Replace(text, `"a": 1`, `"a": 2`, 1)},
 		{text, "a", `"2"`, strings.Replace(text, `"a": 1`, `"a": "2"`, 1)},
