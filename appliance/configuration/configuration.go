@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ramjet/appliance/process"
 )
 
 // MaxFile is the size in bytes of the largest file: that of the accelerator.
@@ -131,18 +131,22 @@ const impatience = 12 * time.Second
 
 // restart ends the accelerator that was started then, and returns when there is another one that serves.
 func (f *File) restart(ctx context.Context, started time.Time) error {
-	pid, err := f.pid(ctx)
+	id, err := process.OfSocket(f.Socket)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+	p, err := os.FindProcess(id.PID) // It holds the process, not the number.
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	if now, err := process.OfSocket(f.Socket); err != nil || now != id {
+		return errors.New("the accelerator ends by itself right now")
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the accelerator cannot be started again: %w", err)
 	}
-	again := time.AfterFunc(impatience, func() {
-		if now, err := f.pid(ctx); err == nil && now == pid {
-			_ = syscall.Kill(pid, syscall.SIGTERM)
-		}
-	})
+	again := time.AfterFunc(impatience, func() { _ = p.Signal(syscall.SIGTERM) })
 	defer again.Stop()
 	_, err = f.untilReached(ctx, func() (string, error) {
 		status, err := f.status(ctx)
@@ -157,30 +161,6 @@ func (f *File) restart(ctx context.Context, started time.Time) error {
 		return "", nil
 	})
 	return err
-}
-
-// pid is the process that listens on the socket.
-func (f *File) pid(ctx context.Context) (int, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", f.Socket)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var who *unix.Ucred
-	if controlErr := raw.Control(func(fd uintptr) { who, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); controlErr != nil {
-		return 0, controlErr
-	}
-	if err != nil {
-		return 0, os.NewSyscallError("getsockopt", err)
-	}
-	if who.Pid <= 1 {
-		return 0, fmt.Errorf("process %d listens on %s", who.Pid, f.Socket)
-	}
-	return int(who.Pid), nil
 }
 
 func (f *File) status(ctx context.Context) (Status, error) {
