@@ -280,8 +280,10 @@ func (s *soak) neverReads() (int, error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
-	if n, _ := io.Copy(io.Discard, c.in); n >= int64(requests*changingFiles["/large.txt"]) {
-		return 0, errors.New("a client that did not read was not cut off")
+	// If all of it comes, or nothing but nobody says that it is over, it was not cut.
+	n, err := io.Copy(io.Discard, c.in)
+	if n >= int64(requests*changingFiles["/large.txt"]) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, fmt.Errorf("a client that did not read was not cut off: %d bytes, %v", n, err)
 	}
 	return 1, nil
 }

@@ -102,7 +102,7 @@ func init() { // The functions refer to the table.
 	states = [...]row{
 		idle:       {"idle", "the next request", (*loop).read, nil, (*loop).idleTooLong, func(l *Limits) time.Duration { return l.IdleTime }},
 		inHead:     {"head", "the rest of a head", (*loop).read, nil, (*loop).headTooSlow, func(l *Limits) time.Duration { return l.HeadTime }},
-		sending:    {"sending", "room to send the rest of an answer", nil, (*loop).write, (*loop).stalled, func(l *Limits) time.Duration { return l.StallTime / 2 }},
+		sending:    {"sending", "room to send the rest of an answer", nil, (*loop).write, (*loop).stalled, func(l *Limits) time.Duration { return l.StallTime / stallLooks }},
 		fetching:   {"fetching", "a piece of a file from the disk", nil, nil, (*loop).fetchAgain, func(*Limits) time.Duration { return fetchRetry }},
 		lingering:  {"lingering", "the client to take note of the end", (*loop).discard, nil, (*loop).drop, func(*Limits) time.Duration { return lingerTime }},
 		connecting: {"connecting", "a connection to a backend", nil, nil, nil, nil},
@@ -143,6 +143,10 @@ func (l *loop) headTooSlow(c *conn) {
 	l.tally.counters[HeadTimeouts]++
 	l.drop(c)
 }
+
+// stallLooks is how often a client is looked at in the time of the stall rule. What is
+// noticed late counts from then on, so with few looks it would have twice its time.
+const stallLooks = 8
 
 // stalled judges a client that has not made room for the rest of its answer. The
 // kernel's buffer holds a lot, so what counts is whether the client acknowledges

@@ -49,7 +49,7 @@ type Limits struct {
 	// IdleTime bounds the time between an answer and the next request.
 	IdleTime time.Duration
 	// StallTime bounds the time for which a client may acknowledge nothing of its
-	// answer. It is cut between one and two times this value.
+	// answer. It is cut between one and one and a half times this value.
 	StallTime time.Duration
 }
 

@@ -30,7 +30,7 @@ type Limits struct {
 
 	// WriteStall bounds the time for which a client may acknowledge no byte of
 	// an answer (or of a tunnel) while there is more to send. A slow reader may
-	// go on. It is dropped between one and two times this value. Default 30 s.
+	// go on. It is dropped between one and one and a half times this value. Default 30 s.
 	WriteStall time.Duration
 }
 

@@ -21,6 +21,11 @@ type progress struct {
 	since time.Time // of the last progress seen
 }
 
+// stallLooks is how often a write that waits is looked at in the time of the stall
+// rule, or not quite as often, see arm. What is noticed late counts from then on, so
+// with few looks a client would have more than twice its time.
+const stallLooks = 8
+
 // mayGoOn judges a write that ended after n bytes with err. It is true if only
 // the stall rule interrupted it and the client still takes bytes.
 func (c *conn) mayGoOn(p *progress, n int64, err error) bool {
@@ -62,7 +67,7 @@ func (c *conn) ready() error {
 	if c.deaf.Load() {
 		return WriteStalled
 	}
-	tick := c.l.limits.WriteStall / 2
+	tick := c.l.limits.WriteStall / stallLooks
 	if c.tunnel.Load() {
 		tick = 0
 	}
