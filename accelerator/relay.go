@@ -45,7 +45,7 @@ func relayHash(p *pool, f *config.Forward) eventloop.HashOn {
 
 // relayEnds are the outcomes of what the loops have relayed to the end.
 var relayEnds = map[eventloop.Event]proxy.Event{
-	eventloop.Relayed: proxy.OK, eventloop.ClientAborted: proxy.ClientAborted,
+	eventloop.Relayed: proxy.OK, eventloop.ClientAborted: proxy.ClientAborted, eventloop.ClientStalled: proxy.ClientStalled,
 	eventloop.BackendAborted: proxy.BackendAborted, eventloop.BackendStalled: proxy.BackendStalled,
 }
 

@@ -13,7 +13,8 @@ import (
 )
 
 // A client that takes nothing of its answer is cut when limits.stall_time has passed,
-// and well before twice that: whoever answers, and whichever way the bytes go.
+// and well before twice that: whoever answers, and whichever way the bytes go. One
+// that was being forwarded is counted as a client that stalled.
 func TestNeverReads(t *testing.T) {
 	t.Parallel()
 	const stall = 4 * time.Second
@@ -29,6 +30,7 @@ func TestNeverReads(t *testing.T) {
 		t.Run(tier, func(t *testing.T) {
 			t.Parallel()
 			p := startHooked(t, dir, setting+fmt.Sprintf(`"limits": {"stall_time": "%v"}, "backends": [{"url": "%s"}]`, stall, farm.URL))
+			const forwarded = 2
 			t.Run("clients", func(t *testing.T) {
 				for name, request := range map[string]string{
 					"a file":      "GET /large.bin HTTP/1.1\r\n",
@@ -50,6 +52,7 @@ func TestNeverReads(t *testing.T) {
 					})
 				}
 			})
+			p.eventually(`forward_events_total\{event="client_stalled",pool="default"\}`, func(n int) bool { return n == forwarded })
 			p.eventually("forward_in_flight", none)
 			if n := p.metric("backend_failures_total"); n != 0 {
 				t.Errorf("%d failures of the backend were counted", n)

@@ -160,6 +160,9 @@ func (l *loop) stalled(c *conn) {
 		return
 	}
 	l.tally.counters[StallTimeouts]++
+	if c.x != nil {
+		l.clientFails(c.x, ClientStalled)
+	}
 	l.abort(c)
 }
 

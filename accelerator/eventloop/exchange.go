@@ -320,17 +320,22 @@ func (l *loop) answerBreaks(x *exchange, why Event) {
 // clientLeaves ends the exchange of a client that has gone, or a tunnel.
 func (l *loop) clientLeaves(c *conn) {
 	x := c.x
-	if x.tunnel {
-		l.tunnels--
-		x.farm.Note(TunnelEnded)
-		x.farm.Note(Relayed)
-		l.tally.counters[RelaysWhole]++
-		l.judge(x, true)
-		l.leave(x)
+	if !x.tunnel {
+		l.clientFails(x, ClientAborted)
 		return
 	}
-	x.farm.Note(ClientAborted)
-	x.course.trouble = ClientAborted
+	l.tunnels--
+	x.farm.Note(TunnelEnded)
+	x.farm.Note(Relayed)
+	l.tally.counters[RelaysWhole]++
+	l.judge(x, true)
+	l.leave(x)
+}
+
+// clientFails ends an exchange that the client does not see the end of.
+func (l *loop) clientFails(x *exchange, why Event) {
+	x.farm.Note(why)
+	x.course.trouble = why
 	if !x.begun {
 		x.status = accesslog.StatusGone
 	}

@@ -50,6 +50,7 @@ const (
 	Relayed              // the whole answer was passed on, or a tunnel has ended
 	GivenUp              // a backend failed it before its answer; it was handed to the complete tier
 	ClientAborted        // the client went away before it had the whole answer
+	ClientStalled        // the client stopped reading the answer
 	BackendAborted       // the backend broke off its answer
 	BackendStalled       // the backend stopped sending inside of its answer
 
@@ -62,6 +63,7 @@ const (
 // have them.
 var troubles = [TunnelEnded + 1][]byte{
 	ClientAborted:  []byte("client_aborted"),
+	ClientStalled:  []byte("client_stalled"),
 	BackendAborted: []byte("backend_aborted"),
 	BackendStalled: []byte("backend_stalled"),
 }
