@@ -248,7 +248,7 @@ func (l *loop) askMore(link *conn) {
 		return
 	}
 	l.forget(link)
-	if x.begun {
+	if x.begun || x.client.out != nil { // The client has to take what there is first, see goOnRelaying.
 		return
 	}
 	l.askTimes(x)
