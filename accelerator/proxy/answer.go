@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -63,6 +64,13 @@ func (w *answerWriter) WriteHeader(status int) {
 		h["Content-Type"] = nil // or net/http guesses
 	}
 	w.ResponseWriter.WriteHeader(status)
+	// What is here in the end under a name that was announced is sent as the trailer.
+	// The fields of the head are on their way, and are none of it.
+	for _, names := range h["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
 }
 
 // restore puts back the fields that were set before us and not by the backend,
