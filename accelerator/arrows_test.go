@@ -34,7 +34,8 @@ var arrows = map[string][]string{
 
 	"ramjet/appliance": {
 		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
-		"ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/health", "ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/watch",
 		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
 	"ramjet/appliance/control": {"ramjet/appliance/access"},

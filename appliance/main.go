@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -65,7 +66,8 @@ func run(args []string) int {
 	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, network, trials and their history")
 	config := flags.String("config", "/perm/ramjet.json", "`file` of the accelerator's configuration")
 	accelerator := flags.String("accelerator", "/user/accelerator", "the accelerator's `program`, which checks configurations")
-	probe := flags.String("probe", "http://127.0.0.1/", "`URL` of the home page at the accelerator's port, asked for while a new version is on trial")
+	probe := flags.String("probe", "http://127.0.0.1/", "`URL` of the home page at the accelerator's port, asked for while a new version is on trial; its host and port are probed all the time")
+	reboot := flags.Bool("reboot", false, "the machine is the box's own: reboot it when nothing else helps, at most once an hour, and feed a second watchdog")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -91,16 +93,22 @@ func run(args []string) int {
 	slog.Info("ramjet appliance", "version", version)
 	steering := newSteering(*state, *dir, *steer, &configuration.File{Path: *config, Socket: *admin, Program: *accelerator})
 	tasks = append(tasks, steering.desk, steering.network)
+	ports := []string{*listen, *updates, *steer}
 	who, err := access.Open(access.Files{Image: *password, Own: access.Default.Own})
+	if err != nil {
+		ports = nil
+	}
+	watching := newWatching(*state, filepath.Join(*dir, "site"), *admin, *accelerator, *probe, *reboot, ports...)
+	tasks = append(tasks, watching.tasks(steering.trying)...)
 	if err != nil {
 		slog.Warn("nobody can steer the box over the network: there is no password", "err", err)
 		return serve(tasks)
 	}
 	if *listen != "" {
-		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who})
+		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who, Health: watching.tree})
 	}
 	if *steer != "" {
-		tasks = append(tasks, steering.api(who))
+		tasks = append(tasks, steering.api(who, watching.tree))
 	}
 	if *updates != "" {
 		updater, err := newUpdater(*admin, *probe)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,7 +48,7 @@ func newSteering(dir, run, listen string, file *configuration.File) *steering {
 }
 
 // api returns the task that lets the box be steered by who has its password.
-func (s *steering) api(who *access.Access) Task {
+func (s *steering) api(who *access.Access, well http.Handler) Task {
 	file := filepath.Join(s.dir, "tokens.json")
 	tokens, err := token.Open(file)
 	if err != nil {
@@ -60,8 +61,14 @@ func (s *steering) api(who *access.Access) Task {
 	}
 	return &api.Server{
 		Listen: s.listen, TLS: filepath.Join(s.dir, "tls"), Password: who, Tokens: tokens, Desk: s.desk, Settings: s.settings,
-		Status: s.status,
+		Status: s.status, Health: well,
 	}
+}
+
+// trying tells whether a change is on trial.
+func (s *steering) trying() bool {
+	_, on := s.desk.Current()
+	return on
 }
 
 // boxStatus is how the box is.

@@ -188,6 +188,13 @@ func TestCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &status); err != nil || status.Box.Version != "dev" || status.Box.Accelerator == nil {
 		t.Errorf("%v: %s", err, text)
 	}
+	wait(t, "the box is healthy", func() bool {
+		out, status := b.say("", "health", "-token-file", b.path("token"))
+		if !strings.Contains(out, `"serving/content"`) || status == 0 != strings.Contains(out, `"healthy": true`) {
+			t.Fatalf("exit status %d: %s", status, out)
+		}
+		return status == 0
+	})
 	b.want(1, "not for config", "", "config", "-token-file", b.path("token"), "show")
 
 	known, err := os.ReadFile(b.path("known"))

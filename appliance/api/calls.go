@@ -15,6 +15,7 @@ type Call struct {
 
 var calls = []Call{
 	{"GET", "/status", "status", (*Server).status},
+	{"GET", "/health", "status", (*Server).health},
 	{"GET", "/SETTING", "SETTING", (*Server).get},
 	{"PUT", "/SETTING", "SETTING", (*Server).put},
 	{"POST", "/SETTING/confirm", "SETTING", (*Server).confirm},

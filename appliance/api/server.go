@@ -32,6 +32,8 @@ type Server struct {
 	Settings []Setting
 	// Status is what GET /status shows beside the trial.
 	Status func(ctx context.Context) any
+	// Health answers GET /health. Nil: nobody knows.
+	Health http.Handler
 	Log    *slog.Logger // nil means slog.Default()
 
 	login login

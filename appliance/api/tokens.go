@@ -23,6 +23,14 @@ func (s *Server) status(_ *Setting, w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, answer)
 }
 
+func (s *Server) health(_ *Setting, w http.ResponseWriter, r *http.Request) {
+	if s.Health == nil {
+		http.Error(w, "nobody knows", http.StatusServiceUnavailable)
+		return
+	}
+	s.Health.ServeHTTP(w, r)
+}
+
 // NewToken is what is asked for, and Made what is answered.
 type NewToken struct {
 	Name   string   `json:"name"`

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,7 +25,7 @@ const (
 )
 
 // Names are the commands; all other words are for the program on the box.
-var Names = []string{"config", "network", "status", "token"}
+var Names = []string{"config", "network", "status", "health", "token"}
 
 // Usage is the help for all of them.
 const Usage = `Steer a box from any computer:
@@ -40,6 +41,7 @@ const Usage = `Steer a box from any computer:
 
   appliance network ...                 the same for the network of the box
   appliance status                      how the box is, and whether a trial is on
+  appliance health                      whether the box is well; 1 if it is not
   appliance token list | make NAME SCOPE,... | revoke ID
 
 Each change is a trial: you see what would change, it is applied, and unless it is confirmed in time over a new
@@ -157,11 +159,16 @@ func (o *options) run(ctx context.Context, t *Terminal, name string, words []str
 		return nil
 	}
 	switch name {
-	case "status":
+	case "status", "health":
 		if verb != "" {
 			return usageError{fmt.Errorf("unexpected word %q", verb)}
 		}
-		return box.show(ctx, "/status")
+		err := box.show(ctx, "/"+name)
+		if r := (refusal{}); errors.As(err, &r) && name == "health" && r.status == http.StatusServiceUnavailable {
+			fmt.Fprintln(t.Out, r.text)
+			return errors.New("the box is not healthy")
+		}
+		return err
 	case "token":
 		return box.token(ctx, verb, words)
 	}

@@ -24,6 +24,7 @@ type Server struct {
 	Listen string         // TCP address
 	Socket string         // of the accelerator
 	Access *access.Access // who is let in
+	Health http.Handler   // of GET /health; nil: the accelerator is asked
 	Log    *slog.Logger   // nil means slog.Default()
 }
 
@@ -40,7 +41,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil // ctx has ended.
 	}
 	server := &http.Server{
-		Handler:           s.Access.Require(s.proxy()),
+		Handler:           s.Access.Require(s.handler()),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
@@ -68,6 +69,17 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 		case <-time.After(5 * time.Second):
 		}
 	}
+}
+
+// handler is the table of what this program answers itself.
+func (s *Server) handler() http.Handler {
+	if s.Health == nil {
+		return s.proxy()
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/health", s.Health)
+	mux.Handle("/", s.proxy())
+	return mux
 }
 
 // proxy has the accelerator answer.

@@ -36,7 +36,8 @@ func run(t *testing.T, socket string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Listen: l.Addr().String(), Socket: socket, Access: letIn(t, "secret"), Log: slog.New(slog.DiscardHandler)}
+	well := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "well") })
+	s := &Server{Listen: l.Addr().String(), Socket: socket, Health: well, Access: letIn(t, "secret"), Log: slog.New(slog.DiscardHandler)}
 	l.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -146,5 +147,31 @@ func TestPortTaken(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// The box itself says how it is, to who has the password.
+func TestHealth(t *testing.T) {
+	address := run(t, filepath.Join(t.TempDir(), "none.sock"))
+	for _, test := range []struct{ password, want string }{{"secret", "well"}, {"guess", "the name is"}} {
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			request, err := http.NewRequest("GET", "http://"+address+"/health", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.SetBasicAuth(access.User, test.password)
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil && time.Now().Before(deadline) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			if err != nil || !strings.HasPrefix(string(text), test.want) {
+				t.Errorf("with %q: %s, %v", test.password, text, err)
+			}
+			break
+		}
 	}
 }

@@ -97,6 +97,7 @@ func TestJudge(t *testing.T) {
 
 // An accelerator that serves is well once it has run for a while; one that hangs is not, and each look has an end.
 func TestAccelerator(t *testing.T) {
+	t.Parallel()
 	tree, a := tree(t)
 	write(t, a, "sub dir/ä.html", "small")
 	r := tree.Check(t.Context())
@@ -156,6 +157,7 @@ func TestAccelerator(t *testing.T) {
 // What is answered is compared with the disk: a listener that answers something else is found out, a site that changes is not
 // taken for that.
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	tree, a := tree(t)
 	until(t, tree, "serving/probes", OK)
 	wrong := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("home of somebody else")) }))
@@ -210,6 +212,7 @@ func TestProbes(t *testing.T) {
 }
 
 func TestPorts(t *testing.T) {
+	t.Parallel()
 	tree, _ := tree(t)
 	tree.Ports = []string{supervised.FreeAddress(t)}
 	if c := check(t, tree.Check(t.Context()), "serving/ports"); c.State != Failed || !strings.Contains(c.Detail, "connection refused") {
@@ -223,6 +226,7 @@ func TestPorts(t *testing.T) {
 
 // A farm is missed if it was there before, by another run of the program; a gateway likewise.
 func TestBefore(t *testing.T) {
+	t.Parallel()
 	tree, a := tree(t)
 	farm := httptest.NewServer(http.NotFoundHandler())
 	config := fmt.Sprintf(`{"backends": [{"url": %q}], "health": {"interval": "100ms", "fall": 1}}`, farm.URL)
@@ -267,6 +271,7 @@ func TestBefore(t *testing.T) {
 
 // A file that is no baseline is none.
 func TestBadBaseline(t *testing.T) {
+	t.Parallel()
 	tree, _ := tree(t)
 	if err := os.MkdirAll(filepath.Dir(tree.Baseline), 0o755); err != nil {
 		t.Fatal(err)
@@ -320,6 +325,7 @@ func TestTraffic(t *testing.T) {
 
 // Real counters of a real farm that is gone.
 func TestErrorsOfTheFarm(t *testing.T) {
+	t.Parallel()
 	tree, a := tree(t)
 	config := fmt.Sprintf(`{"backends": [{"url": "http://%s"}]}`, supervised.FreeAddress(t))
 	if err := os.WriteFile(a.Config, []byte(config), 0o600); err != nil {
@@ -343,6 +349,7 @@ func TestErrorsOfTheFarm(t *testing.T) {
 
 // GET /health says it with its status.
 func TestHandler(t *testing.T) {
+	t.Parallel()
 	tree, _ := tree(t)
 	ask := func(method, accept string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "/health", nil)

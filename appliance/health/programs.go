@@ -1,7 +1,7 @@
 package health
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,29 +68,45 @@ func (l *look) accelerator() (State, string) {
 	return OK, text
 }
 
+// service is one that gokrazy looks after.
+type service struct {
+	Stopped bool
+	Pid     int
+	Path    string
+}
+
+// askGokrazy lists them.
+func (t *Tree) askGokrazy(ctx context.Context) ([]service, error) {
+	if t.Gokrazy == "" {
+		return nil, os.ErrNotExist
+	}
+	text, err := get(ctx, t.Gokrazy, "/", 3*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	var all struct{ Services []service }
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("its answer is something else: %w", err)
+	}
+	return all.Services, nil
+}
+
+// Stopped tells whether somebody has stopped a program on purpose.
+func (t *Tree) Stopped(ctx context.Context, path string) bool {
+	all, _ := t.askGokrazy(ctx)
+	return slices.ContainsFunc(all, func(s service) bool { return s.Path == path && s.Stopped })
+}
+
 // services: gokrazy knows them all.
 func (l *look) services() (State, string) {
-	if l.Gokrazy == "" {
-		return Unknown, "there is no gokrazy to ask"
-	}
-	text, err := get(l.ctx, l.Gokrazy, "/", 3*time.Second)
+	all, err := l.askGokrazy(l.ctx)
 	if errors.Is(err, os.ErrNotExist) {
 		return Unknown, "there is no gokrazy to ask"
 	} else if err != nil {
 		return Unknown, fmt.Sprintf("gokrazy does not answer: %v", err)
 	}
-	var all struct {
-		Services []struct {
-			Stopped bool
-			Pid     int
-			Path    string
-		}
-	}
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&all); err != nil {
-		return Unknown, fmt.Sprintf("gokrazy answers with something else: %v", err)
-	}
 	var bad, good []string
-	for _, s := range all.Services {
+	for _, s := range all {
 		name := filepath.Base(s.Path)
 		if s.Stopped || s.Pid == 0 || name == l.Program || l.Program == "" && name == "accelerator" {
 			continue // On purpose, done or between two starts; or it has a check of its own.
