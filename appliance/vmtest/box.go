@@ -41,6 +41,11 @@ type Config struct {
 	// Alone cuts the box off from everything but this test's connections to
 	// it: no time server, no farm.
 	Alone bool
+	// Watchdog gives the machine a hardware watchdog. amd64 and arm64 only.
+	Watchdog bool
+	// Variant names an image of its own, whose configuration Edit changes.
+	Variant string
+	Edit    func(config map[string]any)
 }
 
 // Box is one virtual machine with the image of the box on its disk.
@@ -121,7 +126,7 @@ func Boot(t testing.TB, c Config) *Box {
 	if c.Board == "" {
 		c.Board = "amd64"
 	}
-	spec := Image(t, c.Board)
+	spec := variant(t, c.Board, c.Variant, c.Edit)
 	box := &Box{t: t, config: c, password: spec.Password, dir: TempDir(t)}
 	box.Disk = filepath.Join(box.dir, "disk.img")
 	copySparse(t, spec.Out, box.Disk)
@@ -153,7 +158,7 @@ func (b *Box) powerOn(address string) {
 	b.t.Helper()
 	b.Machine = &qemu.Machine{
 		Board: b.config.Board, Disk: b.Disk, Content: b.config.Content, Stick: b.config.Stick,
-		Clock: b.config.Clock, Alone: b.config.Alone, Address: address, Dir: b.dir,
+		Clock: b.config.Clock, Alone: b.config.Alone, Watchdog: b.config.Watchdog, Address: address, Dir: b.dir,
 	}
 	b.boots = 0
 	if b.config.Board == "rpi" {

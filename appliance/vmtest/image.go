@@ -17,13 +17,22 @@ import (
 // image if the sources have changed since the last time.
 func Image(t testing.TB, boardName string) *instance.Spec {
 	t.Helper()
+	return variant(t, boardName, "", nil)
+}
+
+// variant is Image with a configuration that edit has changed; name tells it from others.
+func variant(t testing.TB, boardName, name string, edit func(config map[string]any)) *instance.Spec {
+	t.Helper()
 	board, err := instance.FindBoard(boardName)
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec := &instance.Spec{
 		Root: Root(t), Board: board, Parent: BuildDir(t), Version: Version,
-		IfChanged: true, Log: &tail{},
+		IfChanged: true, Log: &tail{}, Edit: edit,
+	}
+	if name != "" {
+		spec.Name = "ramjet-" + boardName + "-" + name
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()

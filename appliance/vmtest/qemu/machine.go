@@ -43,6 +43,8 @@ type Machine struct {
 	Clock string
 	// Alone keeps the machine from connecting to anything.
 	Alone bool
+	// Watchdog is a device that resets the machine unless it is fed (i6300esb). amd64 and arm64 only.
+	Watchdog bool
 	// Accel is QEMU's accelerator. Empty: tcg, emulation, which works
 	// everywhere. kvm is some ten times as fast where /dev/kvm works.
 	Accel string
@@ -180,6 +182,9 @@ func (m *Machine) commandLine() (string, []string, error) {
 	cpu := "max,-la57,-svm"
 	if m.Accel != "tcg" {
 		cpu = "host"
+	}
+	if m.Watchdog {
+		args = append(args, "-device", "i6300esb", "-action", "watchdog=reset")
 	}
 	switch m.Board {
 	case "amd64":
