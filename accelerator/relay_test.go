@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -331,6 +332,26 @@ func TestRelayClientLeaves(t *testing.T) {
 		}
 	}
 	p.eventually("backend_in_flight", none)
+}
+
+// A backend behind a Unix socket is spoken to by the loops, too.
+func TestRelayUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "b.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	p := startHooked(t, siteOf(t, "home"), `"backends": [{"url": "unix://`+path+`"}], "health": {"check": "off"}`)
+	c := p.dial()
+	for _, path := range []string{"/a", "/b"} {
+		c.ask(path)
+		c.want(t, 200, path)
+	}
+	p.relayed(2)
 }
 
 // Connections that stay are spread over the loops, also if all their requests are

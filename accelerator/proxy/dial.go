@@ -21,6 +21,15 @@ type dialer struct {
 
 // dial is a http.Transport's DialContext. The address is known better here.
 func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	c, err := d.plain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newBackendConn(c, d.idle, d.buffers), nil
+}
+
+// plain makes a connection of the net package.
+func (d dialer) plain(ctx context.Context) (net.Conn, error) {
 	network, address, err := d.backend.Endpoint()
 	if err != nil {
 		return nil, err
@@ -36,5 +45,5 @@ func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	return newBackendConn(c, d.idle, d.buffers), nil
+	return c, nil
 }

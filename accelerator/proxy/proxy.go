@@ -194,11 +194,12 @@ func (p *Proxy) Close() {
 	p.transports.close()
 }
 
-// Dial makes a connection to a backend, for somebody who speaks HTTP/1.1 himself.
+// Dial makes a connection to a backend, for somebody who speaks HTTP/1.1 himself. It is
+// one of the net package, which has a descriptor to be taken.
 func (p *Proxy) Dial(ctx context.Context, b *backend.Backend) (net.Conn, error) {
 	p.once.Do(p.init)
 	d := dialer{backend: b, connect: limit(p.ConnectTimeout, DefaultConnectTimeout)}
-	return d.dial(ctx, "", "")
+	return d.plain(ctx)
 }
 
 // ServeHTTP forwards r and its answer. When the answer breaks off it panics with
