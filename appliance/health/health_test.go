@@ -122,6 +122,7 @@ func TestAccelerator(t *testing.T) {
 	if err := syscall.Kill(id.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	until(t, tree, "serving/content", Failed) // The signal takes a moment.
 	begun := time.Now()
 	r = tree.Check(t.Context())
 	if took := time.Since(begun); took > 2*Timeout {

@@ -19,7 +19,7 @@ import (
 const (
 	probed     = 3         // files
 	candidates = 12        // that the accelerator is asked about
-	looked     = 5000      // names that are looked at
+	looked     = 1000      // names that are looked at
 	largest    = 256 << 10 // bytes
 )
 
@@ -63,29 +63,51 @@ func (l *look) files(n int) []file {
 	return all[:min(n, len(all))]
 }
 
+// chosen are the files that are probed until another content is loaded: to choose them means to read directories.
+type chosen struct {
+	loaded time.Time
+	root   string
+	files  []file
+	looked int // at so many
+}
+
+// choose returns some files that are static.
+func (l *look) choose() *chosen {
+	c := &l.chosen
+	if loaded := l.status.Content.Loaded; len(c.files) == 0 || !c.loaded.Equal(loaded) || c.root != l.root() {
+		*c = chosen{loaded: loaded, root: l.root()}
+		for _, f := range l.files(candidates) {
+			c.looked++
+			if l.static(f) {
+				c.files = append(c.files, f)
+			}
+			if len(c.files) == probed {
+				break
+			}
+		}
+	}
+	return c
+}
+
 // probes compares what the listener answers with the disk.
 func (l *look) probes() (State, string) {
 	if l.status == nil {
 		return l.silent()
 	}
+	c := l.choose()
+	if len(c.files) == 0 {
+		return Unknown, fmt.Sprintf("none of %d files below %s is static", c.looked, c.root)
+	}
 	var same []string
-	some := l.files(candidates)
-	for _, f := range some {
-		if len(same) == probed {
-			break
-		}
-		if !l.static(f) {
-			continue
-		}
+	for _, f := range c.files {
 		if err := l.probe(f); errors.Is(err, errChanging) {
-			continue
+			*c = chosen{}
+			return Unknown, fmt.Sprintf("/%s: %v", f.name, err)
 		} else if err != nil {
+			*c = chosen{}
 			return Failed, fmt.Sprintf("/%s: %v", f.name, err)
 		}
 		same = append(same, "/"+f.name)
-	}
-	if len(same) == 0 {
-		return Unknown, fmt.Sprintf("none of %d files below %s is static", len(some), l.root())
 	}
 	return OK, strings.Join(same, " ")
 }

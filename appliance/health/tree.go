@@ -51,6 +51,7 @@ type Tree struct {
 	states  map[string]Check // guarded by mu: the last outcome of each
 	starts  starts           // guarded by mu, and by startsMu during a look
 	traffic traffic          // guarded by mu
+	chosen  chosen           // guarded by mu
 	before  *Baseline        // guarded by mu: nil until it is read
 	saved   time.Time        // guarded by mu
 }
