@@ -287,9 +287,10 @@ func (x *exchange) died(err error) bool {
 	return x.forgone || x.reused && x.connections == 1 && x.informational == 0 && x.repeatable() && dropped(err)
 }
 
-// dropped tells the errors of a connection that the other side has closed.
+// dropped tells the errors of a connection that the other side has closed, and after
+// it the transport, maybe while the request was being written.
 func dropped(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // getConn is told that the transport wants a connection. Those that it had before

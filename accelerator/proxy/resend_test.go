@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -9,13 +11,16 @@ import (
 	"ramjet/accelerator/backend"
 )
 
-// counted is answering, with a count of the requests.
+// counted is answering, with a count of the requests, each read to the end of its body.
 func counted(t *testing.T, s string, n *atomic.Int64) string {
 	return rawBackend(t, func(w *wire) {
-		if w.head() != "" {
-			n.Add(1)
-			w.send(s)
+		r, err := http.ReadRequest(w.r)
+		if err != nil {
+			return
 		}
+		n.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.send(s)
 	})
 }
 
