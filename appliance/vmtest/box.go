@@ -201,6 +201,12 @@ func (b *Box) keepLog() {
 // become of the ones before.
 func (b *Box) WaitUp(path string) time.Time {
 	b.t.Helper()
+	return b.waitAnswer(b.URL+path, http.StatusOK)
+}
+
+// waitAnswer is WaitUp for any address and status of the answer.
+func (b *Box) waitAnswer(url string, status int) time.Time {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), bootTimeout)
 	defer cancel()
 	type outcome struct {
@@ -215,7 +221,7 @@ func (b *Box) WaitUp(path string) time.Time {
 		select {
 		case <-tick.C:
 			go func() {
-				err := b.probe(ctx, path)
+				err := b.probe(ctx, url, status)
 				select {
 				case outcomes <- outcome{time.Now(), err}:
 				case <-ctx.Done():
@@ -229,17 +235,17 @@ func (b *Box) WaitUp(path string) time.Time {
 		case <-b.Machine.Done():
 			b.t.Fatalf("the machine ended: %v\n%s", b.Machine.Err(), b.Machine.Serial.Text(b.Machine.Started))
 		case <-ctx.Done():
-			b.t.Fatalf("%s%s does not answer 200 within %v, at last: %v\n%s",
-				b.URL, path, bootTimeout, last, b.ServiceLog("accelerator"))
+			b.t.Fatalf("%s does not answer %d within %v, at last: %v\n%s",
+				url, status, bootTimeout, last, b.ServiceLog("accelerator"))
 		}
 	}
 }
 
-// probe fetches path once over a new connection and wants status 200.
-func (b *Box) probe(ctx context.Context, path string) error {
+// probe fetches url once over a new connection and wants this status.
+func (b *Box) probe(ctx context.Context, url string, status int) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -252,7 +258,7 @@ func (b *Box) probe(ctx context.Context, path string) error {
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != status {
 		return errors.New(response.Status)
 	}
 	return nil
