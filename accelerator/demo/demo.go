@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -47,7 +48,8 @@ func WriteSite(dir string) error {
 //go:embed hello.html
 var helloText string
 
-var helloTemplate = template.Must(template.New("hello").Parse(helloText))
+// helloTemplate is parsed when it is needed first: few who start the program want the demonstration.
+var helloTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("hello").Parse(helloText)) })
 
 // StartBackend starts the dynamic backend on a free port of loopback and returns
 // its URL. stop ends it.
@@ -74,7 +76,7 @@ func Backend() http.Handler {
 	mux.HandleFunc("/cgi-bin/hello", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = helloTemplate.Execute(w, map[string]any{
+		_ = helloTemplate().Execute(w, map[string]any{
 			"Name": r.FormValue("name"), "Now": time.Now().Format(time.TimeOnly), "Request": r,
 		})
 	})

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+// pageTemplate is parsed when it is needed first: an emulated box takes a twentieth of a second for it.
+var pageTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // sentences say in plain words what an error status means to somebody who only
 // wanted to see a page.
@@ -48,7 +50,7 @@ func (s *Site) ErrorPage(w http.ResponseWriter, r *http.Request, status int, rea
 		reason = sentences[status]
 	}
 	var page strings.Builder
-	err := pageTemplate.Execute(&page, map[string]any{
+	err := pageTemplate().Execute(&page, map[string]any{
 		"Status": status, "Title": http.StatusText(status), "Reason": reason, "Location": header.Get("Location"),
 	})
 	if err != nil { // The template is ours and the builder takes all: a bug.
