@@ -105,6 +105,7 @@ func FuzzRelayAnswers(f *testing.F) {
 		ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
 		ok + "\r\nuntil the end", "HTTP/1.0 200 OK\r\n\r\nuntil the end", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\nabc",
 		ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ok + "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+		ok + "Content-Length: 03\r\nContent-Length: 3\r\n\r\nabc",
 		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok + "Content-Length: 0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 101 x\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n",
 		ok + "X: a\r\n b\r\nContent-Length: 0\r\n\r\n", ok + "X : a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200\nContent-Length: 1\n\na",

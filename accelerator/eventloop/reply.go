@@ -17,11 +17,12 @@ type reply struct {
 	dated      bool  // it has a Date
 	controlled bool  // it has a Cache-Control
 
-	trailer []byte   // the trailer fields that it announces
-	upgrade []byte   // the protocol that it changes to, nil if Connection does not say so
-	named   [][]byte // what Connection names besides close and keep-alive
-	lines   [][]byte // the field lines that are passed on, without their ends
-	size    int      // bytes of all of it, the empty line at its end included
+	promised []byte   // length as the backend wrote it
+	trailer  []byte   // the trailer fields that it announces
+	upgrade  []byte   // the protocol that it changes to, nil if Connection does not say so
+	named    [][]byte // what Connection names besides close and keep-alive
+	lines    [][]byte // the field lines that are passed on, without their ends
+	size     int      // bytes of all of it, the empty line at its end included
 }
 
 // maxReplyFields bounds the field lines of an answer.
@@ -185,11 +186,14 @@ func (r *reply) field(name, value []byte, keep *bool) fate {
 		if !is(name, "content-length") {
 			break
 		}
-		n := length(value)
-		if n < 0 || r.length >= 0 && r.length != n {
+		// Several of the same are one (RFC 9110 §8.6); 3 and 03 are not the same to everybody.
+		if r.length >= 0 && !bytes.Equal(value, r.promised) {
 			return malformed
 		}
-		r.length = n
+		r.promised = value
+		if r.length = length(value); r.length < 0 {
+			return malformed
+		}
 		return stays
 	case len("proxy-connection"):
 		if is(name, "proxy-connection") {

@@ -44,6 +44,7 @@ func TestReply(t *testing.T) {
 		{ok + "X: y\r\n z\r\n\r\n", notMine, ""},
 		{ok + "X\r\n\r\n", notMine, ""},
 		{ok + "X: a\rb\r\n\r\n", notMine, ""},
+		{ok + "Content-Length: 03\r\nContent-Length: 3\r\n\r\n", notMine, ""},
 		{ok + "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", notMine, ""},
 		{ok + "Content-Length: 3, 3\r\n\r\n", notMine, ""},
 		{ok + "Content-Length: -1\r\n\r\n", notMine, ""},
