@@ -1,0 +1,293 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// MissingError is the answer to a commit of a release whose contents have not all arrived.
+type MissingError struct{ All []Missing }
+
+// Error names one of them.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%d contents have not arrived, %s for example", len(e.All), e.All[0].Hash)
+}
+
+// Release is what is known of one.
+type Release struct {
+	ID       string    `json:"id"`
+	Live     bool      `json:"live"`
+	Created  time.Time `json:"created,omitzero"` // by the clock of the box
+	By       string    `json:"by,omitempty"`
+	Files    int       `json:"files,omitempty"`
+	Bytes    int64     `json:"bytes,omitempty"`   // the sum of its files
+	Manifest Hash      `json:"manifest,omitzero"` // SHA-256 of its text; zero: not published, but made by hand
+	Trouble  string    `json:"trouble,omitempty"` // the accelerator does not serve it yet: why
+}
+
+// Commit makes a release of contents that have arrived, and flips to it. If the live one has the same files it is that one,
+// and nothing changes. It returns once the release is on the disk, and Flipped has returned.
+func (s *Store) Commit(ctx context.Context, m Manifest, by string) (Release, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	h, err := s.open()
+	if err != nil {
+		return Release{}, err
+	}
+	defer h.close()
+	text := m.Text()
+	r := Release{By: by, Files: len(m), Bytes: m.size(), Manifest: sha256.Sum256(text), Created: s.now().UTC().Truncate(time.Second)}
+	all, err := s.list(h)
+	if err != nil {
+		return Release{}, err
+	}
+	for _, other := range all {
+		if other.Live && other.Manifest == r.Manifest {
+			return other, nil
+		}
+	}
+	missing, err := s.missing(ctx, h, m)
+	if err != nil {
+		return Release{}, err
+	}
+	if len(missing) > 0 {
+		return Release{}, &MissingError{missing}
+	}
+	r.ID = nextID(all, r.Manifest)
+	if err := s.build(ctx, h, m, &r, text); err != nil {
+		return Release{}, err
+	}
+	r, err = s.flip(ctx, h, r)
+	if err != nil {
+		return Release{}, err
+	}
+	if r.Trouble == "" { // Else the accelerator may still read an old one.
+		if err := s.prune(h); err != nil {
+			s.log().Warn("old releases cannot be removed", "err", err)
+		}
+	}
+	return r, nil
+}
+
+// nextID is a number, so that releases have an order whatever the clock says, and the beginning of the manifest's hash.
+func nextID(all []Release, manifest Hash) string {
+	last := 0
+	for _, r := range all {
+		if n, ok := number(r.ID); ok {
+			last = max(last, n)
+		}
+	}
+	return fmt.Sprintf("%06d-%s", last+1, manifest.String()[:8])
+}
+
+// number is that of an ID which nextID has made.
+func number(id string) (n int, ok bool) {
+	var rest string
+	if got, err := fmt.Sscanf(id, "%d-%8s", &n, &rest); err != nil || got != 2 || n <= 0 {
+		return 0, false
+	}
+	return n, fmt.Sprintf("%06d-%s", n, rest) == id
+}
+
+// build makes the directory of a release, durably.
+func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, text []byte) (err error) {
+	name := "build-" + r.ID
+	if err := h.root.RemoveAll(incomingName + "/" + name); err != nil { // Of a commit that failed.
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = h.root.RemoveAll(incomingName + "/" + name)
+		}
+	}()
+	fresh, err := s.linkAll(ctx, h, m, name)
+	if err == nil {
+		err = writeManifest(h, r, text)
+	}
+	if err == nil {
+		err = syncAll(h.top)
+	}
+	if err != nil {
+		return full(err, m)
+	}
+	for _, hash := range fresh {
+		dir, err := h.blobDir(hash[0], true)
+		if err == nil {
+			err = rename(h.incoming, hash.String(), dir, hash.String())
+		}
+		if err != nil {
+			return full(err, m)
+		}
+	}
+	s.forget(fresh)
+	if err := rename(h.incoming, name, h.releases, r.ID); err != nil {
+		return err
+	}
+	return syncAll(h.top)
+}
+
+// full makes an error of a disk that was filled meanwhile the one that says so.
+func full(err error, m Manifest) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return &FullError{Need: m.directories() * 4096}
+	}
+	return err
+}
+
+func writeManifest(h *shelf, r *Release, text []byte) error {
+	about, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := h.root.WriteFile(manifestsName+"/"+r.ID+".manifest", text, 0o600); err != nil {
+		return err
+	}
+	return h.root.WriteFile(manifestsName+"/"+r.ID+".json", append(about, '\n'), 0o600)
+}
+
+// level is a directory of a release that is being built.
+type level struct {
+	path string // with a slash at the end; the top is ""
+	dir  *os.File
+}
+
+// linkAll links all files into a directory of incoming. It returns the contents that are no blobs yet; they get the time of
+// this release, all the same one: compressed forms of a file must not be older than it.
+func (s *Store) linkAll(ctx context.Context, h *shelf, m Manifest, name string) (fresh []Hash, err error) {
+	top, err := makeDir(h.incoming, name)
+	if err != nil {
+		return nil, err
+	}
+	at := []level{{"", top}}
+	defer func() {
+		for _, l := range at {
+			l.dir.Close()
+		}
+	}()
+	now := s.now().UnixNano()
+	isFresh := map[Hash]bool{}
+	for i, e := range m {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for !strings.HasPrefix(e.Path, at[len(at)-1].path) {
+			at[len(at)-1].dir.Close()
+			at = at[:len(at)-1]
+		}
+		for {
+			here := at[len(at)-1]
+			component, _, below := strings.Cut(e.Path[len(here.path):], "/")
+			if !below {
+				break
+			}
+			dir, err := makeDir(here.dir, component)
+			if err != nil {
+				return nil, sameName(err, e.Path)
+			}
+			at = append(at, level{here.path + component + "/", dir})
+		}
+		here := at[len(at)-1]
+		from, err := s.where(h, e.Hash, e.Size)
+		if err == nil && from == nil {
+			err = &MissingError{[]Missing{{Hash: e.Hash}}}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if from == h.incoming && !isFresh[e.Hash] {
+			isFresh[e.Hash] = true
+			fresh = append(fresh, e.Hash)
+			if err := setTime(from, e.Hash.String(), now); err != nil {
+				return nil, err
+			}
+		}
+		if err := linkContent(h, from, e.Hash, here.dir, e.Path[len(here.path):]); err != nil {
+			return nil, sameName(err, e.Path)
+		}
+	}
+	return fresh, nil
+}
+
+// sameName explains a name that the file system takes for another one: one that does not tell upper from lower case.
+func sameName(err error, path string) error {
+	if errors.Is(err, fs.ErrExist) {
+		return refusedf("%q has the same name as another file or directory, on this file system", path)
+	}
+	return err
+}
+
+// linkContent links a content. Where it has as many names as it can have, which are 65,000 on ext4, a copy of it takes its
+// place from now on.
+func linkContent(h *shelf, from *os.File, hash Hash, to *os.File, name string) error {
+	err := link(from, hash.String(), to, name)
+	if !errors.Is(err, unix.EMLINK) {
+		return err
+	}
+	if err := renew(h, from, hash); err != nil {
+		return err
+	}
+	return link(from, hash.String(), to, name)
+}
+
+func renew(h *shelf, from *os.File, hash Hash) error {
+	st, err := stat(from, hash.String())
+	if err != nil {
+		return err
+	}
+	old, err := openFile(from, hash.String())
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	temporary := hash.String() + ".copy.tmp"
+	copied, err := h.root.OpenFile(incomingName+"/"+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer copied.Close()
+	if _, err := io.Copy(copied, old); err != nil {
+		return err
+	}
+	if err := copied.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := setTime(h.incoming, temporary, st.Mtim.Nano()); err != nil {
+		return err
+	}
+	if err := copied.Sync(); err != nil { // It may take the place of a blob, which is trusted.
+		return err
+	}
+	return rename(h.incoming, temporary, from, hash.String())
+}
+
+// flip makes a release the live one, durably, and has the accelerator told.
+func (s *Store) flip(ctx context.Context, h *shelf, r Release) (Release, error) {
+	if info, err := h.root.Lstat(currentName); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return r, wrongPlace{"the content partition has a directory or file named current, which has to be the link to the live release. Rename it, and try again"}
+	}
+	if err := renameio.SymlinkRoot(h.root, releasesName+"/"+r.ID, currentName); err != nil {
+		return r, err
+	}
+	if err := h.top.Sync(); err != nil {
+		return r, err
+	}
+	r.Live = true
+	s.log().Info("release live", "id", r.ID, "files", r.Files, "by", r.By)
+	if s.Flipped != nil {
+		if err := s.Flipped(ctx); err != nil {
+			r.Trouble = err.Error()
+		}
+	}
+	return r, nil
+}

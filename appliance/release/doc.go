@@ -1,0 +1,31 @@
+// Package release keeps a site as releases on a disk. A release is a directory that never changes; `current` is a link to
+// the one that is live. Files of the same content are one file: hard links to a blob, which is named by its SHA-256.
+//
+//	current -> releases/000042-1a2b3c4d    flipped by one rename
+//	releases/<id>/                         what the accelerator reads
+//	.ramjet/blobs/1a/1a2b…                 each content once, linked into the releases that have it
+//	.ramjet/incoming/                      what has arrived, and releases that are being built or removed
+//	.ramjet/manifests/<id>.manifest, .json which files a release has; who published it, and when
+//	.ramjet/keep                           how many releases are kept
+//
+// What a call of Commit does, in system calls; what a power cut leaves stands beside it:
+//
+//	linkat(incoming or blob, build/a/b) …   the old release; the build is removed at the next start
+//	syncfs                                  the same, and all bytes are on the disk
+//	renameat(incoming/1a2b…, blobs/1a/…) …  the same
+//	renameat(build, releases/<id>)          the same, and a release that was never live
+//	syncfs                                  the same
+//	symlinkat(tmp), renameat(tmp, current)  the old or the new one
+//	fsync(.)                                the new one
+//
+// So a file that stands in blobs is whole, if the disk is honest about what it has written, and one in incoming need not
+// be: it is hashed again by a process that has not received it itself.
+//
+//	doc.go     this              name.go    names that can be published
+//	store.go   Store, shelf      manifest.go which files a release has
+//	place.go   is there room     receive.go content that arrives
+//	commit.go  build and flip    list.go    releases: list, flip, remove
+//	recover.go after a crash     sys.go     system calls
+//
+// It takes a file system with hard links, symbolic links and room: ext4. FAT has no links.
+package release
