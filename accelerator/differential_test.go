@@ -103,8 +103,11 @@ func fuzzSite(t testing.TB) string {
 
 // inProcess starts the program's parts in this process, so that the fuzzer sees
 // what they do, and returns where they listen. Larger files are sent from disk.
+// One address may have any number of connections: a connection that is being ended counts for half a second, and a
+// fuzzer makes hundreds meanwhile.
 func inProcess(t testing.TB, root string, alone bool, forward string, backends ...string) string {
 	setup := fmt.Sprintf(`{"listen": "127.0.0.1:0", "content": {"root": %q, "memory_per_file": "1KiB"}, "eventloop": {"disabled": %v, "loops": 1},
+		"limits": {"connections_per_address": 0},
 		"forward": {%s "retries": 0}, "ejection": {"failures": 0}, "health": {"check": "off"}, "backends": [`, root, alone, forward)
 	for _, b := range backends {
 		setup += fmt.Sprintf(`{"url": "http://%s"}`, b)
