@@ -17,6 +17,9 @@ type Attempt struct {
 	// Connect is the time that it took to make the connection; 0: it was kept from a
 	// request before, or there was none.
 	Connect time.Duration
+	// Lost tells whether some of the request's body was sent and is not to be had again:
+	// what can still be read of it is not its beginning.
+	Lost bool
 	// Retries is how often the request was sent to it once more.
 	Retries int
 	// Err is what it ended in.

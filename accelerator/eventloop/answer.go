@@ -35,10 +35,10 @@ func (l *loop) readAnswer(u *conn) {
 		}
 		n, errno := recv(int(u.fd), room)
 		switch {
-		case errno == again:
+		case errno == again && !x.deaf:
 			u.in = append(u.in, l.answerIn[:have]...)
 			return
-		case errno != 0:
+		case errno != 0 || n == 0 && x.torn:
 			l.answerFails(x, backend.ErrNoAnswer)
 			return
 		case n == 0:
@@ -50,7 +50,7 @@ func (l *loop) readAnswer(u *conn) {
 		if !more {
 			return
 		}
-		if emptied && !u.ended {
+		if emptied && !u.ended && !x.deaf {
 			u.in = append(u.in, rest...)
 			return
 		}
@@ -177,7 +177,7 @@ func (l *loop) inform(x *exchange, r *reply) bool {
 func (l *loop) begin(x *exchange, r *reply) {
 	x.begun, x.status = true, r.status
 	x.course.firstByte = l.since(x.course.began)
-	if x.want > 0 || x.link.out != nil { // RFC 9112 §9.6: the rest of the request is not wanted.
+	if x.want > 0 || x.link.out != nil || x.deaf { // RFC 9112 §9.6: the rest of the request is not wanted.
 		x.early, x.close = true, true
 		x.client.more = true
 		x.client.closing = true

@@ -3,7 +3,6 @@ package eventloop
 import (
 	"time"
 
-	"ramjet/accelerator/accesslog"
 	"ramjet/accelerator/backend"
 )
 
@@ -30,11 +29,14 @@ type exchange struct {
 	link    *conn // nil while it is being made
 
 	method method
-	fresh  bool  // the link was made for it
-	spent  bool  // some of the request's body was sent
-	want   int64 // bytes of the request's body that have not come yet
-	close  bool  // the client's connection ends with the answer
-	early  bool  // the answer began before the request was sent
+	fresh  bool   // the link was made for it
+	start  []byte // what was sent of the request's body, if it may be sent again
+	spent  bool   // it may not, and some of it was sent
+	want   int64  // bytes of the request's body that have not come yet
+	close  bool   // the client's connection ends with the answer
+	early  bool   // the answer began before the request was sent
+	deaf   bool   // the backend takes no more of the request
+	torn   bool   // because it has reset the connection: the end of that is not the answer's
 
 	begun   bool             // the head of the answer was passed on
 	chunked bool             // its body goes out in chunks
@@ -113,233 +115,10 @@ func (l *loop) forward(c *conn, r *request, b []byte, farm *Farm) (step, Reason)
 	r.size += len(body)
 	l.save(c, b[r.size:])
 	l.send(x, link, body)
-	if c.x == x && x.want > 0 && c.more { // Then nothing of b is left that feed's reading could spoil.
+	if c.x == x && c.state == relaying && x.want > 0 && c.more { // Then nothing of b is left that feed's reading could spoil.
 		l.feed(c)
 	}
 	return stop, none
-}
-
-// send sends the request's head and the beginning of its body.
-func (l *loop) send(x *exchange, link *conn, body []byte) {
-	c := x.client
-	x.link, link.x = link, x
-	link.state, c.state = asking, relaying
-	x.want -= int64(len(body))
-	x.spent = len(body) > 0
-	pieces := append(l.pieces[:0], piece{x.ask, false})
-	if len(body) > 0 {
-		pieces = append(pieces, piece{body, false})
-	}
-	if l.toLink(link, pieces) {
-		l.askTimes(x)
-	}
-}
-
-// toLink sends to a backend. What there is no room for waits. It reports whether
-// the exchange goes on.
-func (l *loop) toLink(link *conn, pieces []piece) bool {
-	n, errno := l.push(link, pieces, 0)
-	if errno != 0 && errno != again {
-		l.answerFails(link.x, backend.ErrNoAnswer)
-		return false
-	}
-	for _, p := range pieces {
-		n -= len(p.bytes)
-	}
-	if n < 0 {
-		total := n
-		for _, p := range pieces {
-			total += len(p.bytes)
-		}
-		link.out = l.keep(pieces, total)
-	}
-	return true
-}
-
-// askTimes sets the deadlines of a request that is being sent.
-func (l *loop) askTimes(x *exchange) {
-	link, client := int64(never), int64(never)
-	limit := x.farm.FirstByte
-	switch {
-	case x.link.out != nil:
-		limit = x.farm.Idle
-	case x.want > 0:
-		limit = 0
-		patience := l.server.Limits.StallTime
-		if x.farm.Idle > 0 {
-			patience = min(patience, x.farm.Idle)
-		}
-		client = l.clock.now + int64(patience)
-	}
-	if limit > 0 {
-		link = l.clock.now + int64(limit)
-	}
-	l.wheel.set(x.link, link)
-	l.wheel.set(x.client, client)
-}
-
-// feed passes on what has come of the request's body, and notes that the client
-// has gone: then nobody waits for the answer.
-func (l *loop) feed(c *conn) {
-	x := c.x
-	for turn := 0; x.want > 0 && !x.early; turn++ {
-		if x.link.out != nil {
-			return // Its turn comes when that is sent.
-		}
-		if turn == maxTurns {
-			l.later = append(l.later, c.key)
-			return
-		}
-		c.more = false
-		n, errno := recv(int(c.fd), l.in[:min(int64(len(l.in)), x.want)])
-		if errno == again {
-			l.askTimes(x)
-			return
-		}
-		if errno != 0 || n == 0 {
-			l.drop(c)
-			return
-		}
-		c.more = true // Until there is nothing left.
-		x.want -= int64(n)
-		x.spent = true
-		if !l.toLink(x.link, append(l.pieces[:0], piece{l.in[:n], false})) {
-			return
-		}
-	}
-	if x.want == 0 {
-		l.askTimes(x)
-	}
-	if c.ended && len(c.in) == 0 && !x.early && l.nothingLeft(c) {
-		l.drop(c)
-	}
-}
-
-// nothingLeft tells whether the client has ended with nothing more to be read.
-func (l *loop) nothingLeft(c *conn) bool {
-	n, errno := peek(int(c.fd), l.probe[:])
-	return errno == 0 && n == 0
-}
-
-// feedTooSlow is for a client that does not go on with its request's body.
-func (l *loop) feedTooSlow(c *conn) {
-	if c.x.want == 0 || c.x.early {
-		l.wheel.set(c, never)
-		return
-	}
-	l.answerFails(c.x, backend.ErrClientStalled)
-}
-
-// askMore sends on what there was no room for.
-func (l *loop) askMore(link *conn) {
-	x := link.x
-	for o := link.out; o != nil && len(o.pieces) > 0; {
-		n, errno := l.push(link, o.pieces, 0)
-		if errno != 0 && errno != again {
-			l.answerFails(x, backend.ErrNoAnswer)
-			return
-		}
-		if n == 0 {
-			return
-		}
-		o.consume(n)
-	}
-	if link.out == nil {
-		return
-	}
-	l.forget(link)
-	if x.begun || x.client.out != nil { // The client has to take what there is first, see goOnRelaying.
-		return
-	}
-	l.askTimes(x)
-	if x.want > 0 {
-		l.feed(x.client)
-	}
-}
-
-// answerTooSlow is for a backend that does not begin its answer, or stops inside of it.
-func (l *loop) answerTooSlow(link *conn) {
-	x := link.x
-	switch {
-	case x.begun:
-		l.answerBreaks(x, BackendStalled)
-	case link.out != nil:
-		l.answerFails(x, backend.ErrNotRead)
-	default:
-		l.answerFails(x, backend.ErrFirstByte)
-	}
-}
-
-// answerFails ends an exchange. If the client may have a part of its answer, or of an
-// informational one, nobody else can begin anew.
-func (l *loop) answerFails(x *exchange, err error) {
-	if x.begun || x.client.out != nil {
-		l.answerBreaks(x, BackendAborted)
-		return
-	}
-	c := x.client
-	if x.link != nil {
-		l.hangUp(x.link)
-		x.link = nil
-	}
-	if err == backend.ErrNoAnswer && !x.fresh && !x.spent && x.infos == 0 && x.method.idempotent() {
-		// It was unused for a while, and the backend has just closed it.
-		x.farm.Note(Retried)
-		x.course.retries++
-		l.dial(x)
-		return
-	}
-	l.giveUp(c, x, &backend.Attempt{Backend: x.backend, Connected: true, Connect: x.course.connect, Err: err})
-}
-
-// giveUp hands a request that failed to the complete tier.
-func (l *loop) giveUp(c *conn, x *exchange, a *backend.Attempt) {
-	a.Began, a.Retries = l.clock.base.Add(time.Duration(x.course.began)), x.course.retries
-	unread := x.raw
-	if !x.spent {
-		unread = append(unread, c.in...)
-	}
-	x.farm.Note(GivenUp)
-	c.x = nil
-	x.farm.Pool.Release(x.backend)
-	l.handOver(c, unread, Failed, a)
-	l.endExchange(x)
-}
-
-// answerBreaks ends an exchange of whose answer a part was sent.
-func (l *loop) answerBreaks(x *exchange, why Event) {
-	c := x.client
-	x.farm.Note(why)
-	x.course.trouble = why
-	x.backend.Failures.Add(1)
-	l.judge(x, false)
-	l.leave(x)
-	l.abort(c)
-}
-
-// clientLeaves ends the exchange of a client that has gone, or a tunnel.
-func (l *loop) clientLeaves(c *conn) {
-	x := c.x
-	if !x.tunnel {
-		l.clientFails(x, ClientAborted)
-		return
-	}
-	l.tunnels--
-	x.farm.Note(TunnelEnded)
-	x.farm.Note(Relayed)
-	l.tally.counters[RelaysWhole]++
-	l.judge(x, true)
-	l.leave(x)
-}
-
-// clientFails ends an exchange that the client does not see the end of.
-func (l *loop) clientFails(x *exchange, why Event) {
-	x.farm.Note(why)
-	x.course.trouble = why
-	if !x.begun {
-		x.status = accesslog.StatusGone
-	}
-	l.leave(x)
 }
 
 // leave ends an exchange: its link with it, if it is not to be used again.
@@ -376,7 +155,7 @@ func (l *loop) newExchange() *exchange {
 
 // endExchange keeps an exchange to be used again.
 func (l *loop) endExchange(x *exchange) {
-	*x = exchange{raw: x.raw[:0], ask: x.ask[:0], upgrade: x.upgrade[:0], body: framing{trailer: x.body.trailer[:0], line: x.body.line[:0]}, log: late{buf: x.log.buf[:0]}}
+	*x = exchange{raw: x.raw[:0], ask: x.ask[:0], start: x.start[:0], upgrade: x.upgrade[:0], body: framing{trailer: x.body.trailer[:0], line: x.body.line[:0]}, log: late{buf: x.log.buf[:0]}}
 	if len(l.exchanges) < maxSpare {
 		l.exchanges = append(l.exchanges, x)
 	}

@@ -110,6 +110,7 @@ func (l *loop) run() {
 			panic("epoll_pwait: " + errno.Error()) // Only a mistake of ours.
 		}
 		began := l.clock.now
+		l.tidy(events[:max(n, 0)])
 		for _, ev := range events[:max(n, 0)] {
 			l.event(key{ev.Fd, uint32(ev.Pad)}, ev.Events)
 		}
@@ -144,6 +145,23 @@ func (l *loop) patience() time.Duration {
 		due = min(due, time.Duration(max(l.hearAt-l.clock.now, 0)))
 	}
 	return min(due, time.Hour)
+}
+
+// tidy sees to the unused links among the events before the others: what came on one,
+// unasked, must not be there when a request that came at the same time takes it, or it
+// would be taken for the answer.
+func (l *loop) tidy(events []unix.EpollEvent) {
+	if len(l.links) == 0 {
+		return
+	}
+	for _, ev := range events {
+		if ev.Fd < 0 || ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+			continue
+		}
+		if u := l.lookup(key{ev.Fd, uint32(ev.Pad)}); u != nil && u.state == unused {
+			l.linkTalks(u)
+		}
+	}
 }
 
 // event gives an event to whom it is for.

@@ -33,6 +33,9 @@ func (x *exchange) adopt(a *backend.Attempt) error {
 	x.backend, x.connections = a.Backend, 0
 	x.course.adopt(a)
 	x.backend.InFlight.Add(1) // Until it is released, as one that was taken.
+	if a.Lost {
+		x.body.lose()
+	}
 	if x.connected = a.Connected; a.Connected {
 		x.connections = 1
 	}

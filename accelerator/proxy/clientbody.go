@@ -31,16 +31,18 @@ type clientBody struct {
 	control *http.ResponseController
 	idle    time.Duration // between two reads; 0 is no limit
 
-	mu      sync.Mutex
-	reading bool      // guarded by mu: a Read waits for the client
-	stopped sync.Cond // of mu: reading has become false
-	passage *passage  // guarded by mu: the one that may read; nil: none
-	start   []byte    // guarded by mu: of the body, while it is all that was read
-	read    int64     // guarded by mu: bytes so far
-	whole   bool      // guarded by mu: all of the body has been read
-	over    bool      // guarded by mu: the exchange has ended
-	expired bool      // guarded by mu: its whole time has passed
-	err     error     // guarded by mu: why reading failed
+	mu        sync.Mutex
+	reading   bool      // guarded by mu: a Read waits for the client
+	stopped   sync.Cond // of mu: reading has become false
+	passage   *passage  // guarded by mu: the one that may read; nil: none
+	start     []byte    // guarded by mu: of the body, while it is all that was read
+	read      int64     // guarded by mu: bytes so far
+	lost      bool      // guarded by mu: its beginning was lost before
+	withdrawn bool      // guarded by mu: reading was ended for the backend's sake
+	whole     bool      // guarded by mu: all of the body has been read
+	over      bool      // guarded by mu: the exchange has ended
+	expired   bool      // guarded by mu: its whole time has passed
+	err       error     // guarded by mu: why reading failed
 }
 
 // newClientBody makes the body of r, and lets it be read while the answer is
@@ -92,6 +94,37 @@ func (b *clientBody) withhold() {
 	b.passage = nil
 }
 
+// withdraw ends a Read that waits for the client, for nobody can use what it would bring:
+// the backend has failed, and the transport does not say so before the Read has returned.
+func (b *clientBody) withdraw() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reading && !b.over && !b.expired {
+		b.lost, b.withdrawn = true, true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// wasWithdrawn reports whether that was done. net/http takes it for the end of the client.
+func (b *clientBody) wasWithdrawn() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.withdrawn
+}
+
+// lose notes that what can be read is not the beginning of the body. It goes nowhere.
+func (b *clientBody) lose() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost = true
+}
+
 // kept reports whether the body, or the absence of one, can be sent once more.
 func (b *clientBody) kept() bool {
 	if b == nil {
@@ -99,7 +132,7 @@ func (b *clientBody) kept() bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.read == int64(len(b.start))
+	return !b.lost && b.read == int64(len(b.start))
 }
 
 // Read implements io.Reader.
@@ -109,6 +142,9 @@ func (p *passage) Read(to []byte) (int, error) {
 	if !done {
 		n, err = b.body.Read(to)
 		b.end(to[:n], err)
+		if err != nil && b.wasWithdrawn() {
+			err = errGone // It is not the client who was too slow.
+		}
 	}
 	p.read += int64(n)
 	return n, err
@@ -124,6 +160,8 @@ func (b *clientBody) begin(p *passage, to []byte) (n int, err error, done bool) 
 		b.stopped.Wait()
 	}
 	switch {
+	case b.lost:
+		return 0, errGone, true
 	case b.passage != p || b.over || b.expired:
 		return 0, http.ErrBodyReadAfterClose, true
 	case p.read < b.read && b.read > int64(len(b.start)):
@@ -179,7 +217,7 @@ func (b *clientBody) end(p []byte, err error) {
 			// net/http goes on to watch the connection for its end.
 			_ = b.control.SetReadDeadline(time.Time{})
 		}
-	case b.err == nil && !b.over:
+	case b.err == nil && !b.over && !b.withdrawn:
 		b.err = err
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -25,21 +26,25 @@ type backendConn struct {
 	streamConn
 	idle    time.Duration // for one Write; 0 is no limit
 	buffers *buffers
-	tunnel  atomic.Bool // writes have no limit
+	answers bool                     // what is read on it are answers, one after the other
+	tunnel  atomic.Bool              // writes have no limit
+	user    atomic.Pointer[exchange] // whom it was given to last; nil: nobody, or several at a time
 
 	mu      sync.Mutex
 	reading bool      // guarded by mu: the transport waits in Read
+	ended   bool      // guarded by mu: a Read has failed, or there is nothing more to be read
 	closed  bool      // guarded by mu
+	torn    bool      // guarded by mu: it was reset, and a Write has taken note of that
 	changed sync.Cond // of mu
 }
 
 // newBackendConn wraps a connection of the net package.
-func newBackendConn(c net.Conn, idle time.Duration, buffers *buffers) net.Conn {
+func newBackendConn(c net.Conn, idle time.Duration, buffers *buffers, answers bool) net.Conn {
 	stream, ok := c.(streamConn)
 	if !ok {
 		return c
 	}
-	b := &backendConn{streamConn: stream, idle: idle, buffers: buffers}
+	b := &backendConn{streamConn: stream, idle: idle, buffers: buffers, answers: answers}
 	b.changed.L = &b.mu
 	return b
 }
@@ -48,14 +53,25 @@ func newBackendConn(c net.Conn, idle time.Duration, buffers *buffers) net.Conn {
 func (c *backendConn) Read(p []byte) (int, error) {
 	c.set(&c.reading, true)
 	n, err := c.streamConn.Read(p)
-	c.set(&c.reading, false)
+	c.mu.Lock()
+	c.reading = false
+	c.ended = c.ended || err != nil
+	if err == io.EOF && c.torn {
+		err = syscall.ECONNRESET // The kernel tells it once, and of the end from then on.
+	}
+	c.mu.Unlock()
+	c.changed.Broadcast()
 	return n, err
 }
 
 // Close implements io.Closer.
 func (c *backendConn) Close() error {
 	c.set(&c.closed, true)
-	return c.streamConn.Close()
+	err := c.streamConn.Close()
+	if x := c.user.Load(); x != nil {
+		x.cutOff()
+	}
+	return err
 }
 
 func (c *backendConn) set(state *bool, to bool) {
@@ -101,7 +117,27 @@ func (c *backendConn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.streamConn.Write(p)
+	n, err := c.streamConn.Write(p)
+	if err != nil && c.answers && !c.tunnel.Load() {
+		c.hear(err)
+	}
+	return n, err
+}
+
+// hear waits after a Write to a backend that has closed the connection for what it said
+// before that, as that may be an answer (RFC 9112 §9.5): the transport would drop it
+// because of the error. All of it is here already, or the kernel would not know.
+func (c *backendConn) hear(err error) {
+	reset := errors.Is(err, syscall.ECONNRESET)
+	if !reset && !errors.Is(err, syscall.EPIPE) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.torn = reset // EPIPE is said of one that the backend had ended in good order.
+	for !c.ended && !c.closed {
+		c.changed.Wait()
+	}
 }
 
 // ReadFrom keeps io.Copy from looking for a way round Write.

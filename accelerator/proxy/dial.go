@@ -15,6 +15,7 @@ type dialer struct {
 	connect time.Duration // 0 is the system's limit
 	idle    time.Duration
 	buffers *buffers
+	answers bool
 
 	greeting Greeting
 }
@@ -25,7 +26,7 @@ func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBackendConn(c, d.idle, d.buffers), nil
+	return newBackendConn(c, d.idle, d.buffers, d.answers), nil
 }
 
 // plain makes a connection of the net package.

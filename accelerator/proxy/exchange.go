@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +48,7 @@ type exchange struct {
 	conn          net.Conn         // the last of them
 	reused        bool             // it had been used before
 	forgone       bool             // it was closed as it was given, with nothing written
+	waiting       atomic.Bool      // for the head of an answer
 	informational int              // answers 1xx so far
 	answered      bool             // the head of the answer has come
 	tunnel        bool             // the answer was 101
@@ -102,6 +104,9 @@ func (x *exchange) end() {
 	if x.backend != nil {
 		x.judge()
 		x.proxy.Pool.Release(x.backend)
+	}
+	if b := unwrap(x.conn); b != nil {
+		b.user.CompareAndSwap(x, nil)
 	}
 	x.endless()
 	x.ending.Lock()
@@ -269,7 +274,9 @@ func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Respons
 		if r.Body != nil {
 			r.Body = x.body.again()
 		}
+		x.waiting.Store(true)
 		res, err := transport.RoundTrip(r)
+		x.waiting.Store(false)
 		if err == nil || r.Context().Err() != nil || !x.died(err) {
 			return res, err
 		}
@@ -311,9 +318,13 @@ func (x *exchange) getConn(string) {
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	x.connected, x.conn, x.reused = true, info.Conn, info.Reused
 	kept := info.Reused && !isHTTP2(info.Conn, x.http2)
-	if b := unwrap(info.Conn); kept && b != nil && !b.silent() {
+	b := unwrap(info.Conn)
+	if kept && b != nil && !b.silent() {
 		x.forgo()
 		return
+	}
+	if b != nil && !isHTTP2(info.Conn, x.http2) {
+		b.user.Store(x)
 	}
 	x.course.connected(info.Reused)
 	if x.connections++; x.connections == 2 {
@@ -322,6 +333,15 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	}
 	if x.connections > 1 && kept {
 		x.forgo()
+	}
+}
+
+// cutOff is told that a connection was closed which x had. If x waits for an answer, there
+// will be none: then nobody waits for the rest of the request's body either, unless it is
+// for another backend.
+func (x *exchange) cutOff() {
+	if x.waiting.Load() && !x.repeatable() {
+		x.body.withdraw()
 	}
 }
 
@@ -395,12 +415,16 @@ func (x *exchange) check(res *http.Response) error {
 	return nil
 }
 
-// checkUpgrade looks at a 101, RFC 9110 §15.2.2.
+// checkUpgrade looks at a 101, RFC 9110 §15.2.2. One that comes before the request is
+// whole would make the rest of its body a part of the other protocol (§7.8).
 func (x *exchange) checkUpgrade(res *http.Response) error {
 	_, writable := res.Body.(io.Writer)
 	asked, got := upgrade(res.Request.Header), upgrade(res.Header)
 	if !writable || asked == "" || !strings.EqualFold(asked, got) {
 		return fmt.Errorf("%w: %q, not %q", errUpgrade, got, asked)
+	}
+	if x.body.unread() {
+		return fmt.Errorf("%w: %q, before it had the request", errUpgrade, got)
 	}
 	res.Header.Add("Via", via(res.ProtoMajor, res.ProtoMinor))
 	x.tunnel = true

@@ -79,6 +79,8 @@ func (x *exchange) clientFailure() (failure, bool) {
 		return failure{ClientBodyBad, http.StatusRequestEntityTooLarge, "the request body is too large"}, true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return failure{ClientStalled, http.StatusRequestTimeout, "the request body did not arrive in time"}, true
+	case x.body.wasWithdrawn():
+		return failure{}, false
 	case x.in.Context().Err() != nil:
 		return failure{event: ClientAborted}, true
 	case err == nil:

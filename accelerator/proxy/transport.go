@@ -37,7 +37,7 @@ func (p *Proxy) transport(b *backend.Backend, http2 bool) *http.Transport {
 
 func (p *Proxy) newTransport(of purpose) *http.Transport {
 	connect := limit(p.ConnectTimeout, DefaultConnectTimeout)
-	d := dialer{backend: of.Backend, connect: connect, idle: p.idle, buffers: &p.buffers, greeting: p.Greeting}
+	d := dialer{backend: of.Backend, connect: connect, idle: p.idle, buffers: &p.buffers, answers: !of.http2, greeting: p.Greeting}
 	t := &http.Transport{
 		DialContext:            d.dial,
 		TLSClientConfig:        p.TLS.Clone(),
