@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 
 	"ramjet/appliance": {
 		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
-		"ramjet/appliance/health", "ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/health", "ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
 		"ramjet/appliance/watch",
 		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
@@ -49,10 +49,10 @@ var arrows = map[string][]string{
 	"ramjet/appliance/configuration":  {"ramjet/appliance/process"},
 	"ramjet/appliance/network":        {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
-	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/trial"},
+	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/release", "ramjet/appliance/trial"},
 	"ramjet/appliance/health":         {"ramjet/appliance/durable", "ramjet/appliance/process"},
 	"ramjet/appliance/watch":          {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process"},
-	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/token", "ramjet/appliance/trial"},
+	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.

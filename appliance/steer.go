@@ -13,6 +13,7 @@ import (
 	"ramjet/appliance/api"
 	"ramjet/appliance/configuration"
 	"ramjet/appliance/network"
+	"ramjet/appliance/release"
 	"ramjet/appliance/token"
 	"ramjet/appliance/trial"
 )
@@ -25,7 +26,11 @@ type steering struct {
 	settings []api.Setting
 	desk     *trial.Desk
 	network  *network.Keeper
+	releases *release.Store
 }
+
+// reloadTime bounds how long a publisher waits until the accelerator serves a release.
+const reloadTime = 60 * time.Second
 
 // newSteering opens the desk, which takes a trial back that was cut off. It comes before everything else.
 func newSteering(dir, run, listen string, file *configuration.File) *steering {
@@ -36,6 +41,12 @@ func newSteering(dir, run, listen string, file *configuration.File) *steering {
 	interfaces := &trial.Subject{Name: "network", File: keeper.File, Check: keeper.Check, Apply: keeper.Apply, Cuts: true}
 	s := &steering{dir: dir, listen: listen, file: file, network: keeper, settings: []api.Setting{
 		{Subject: config, Overruled: file.Overruled}, {Subject: interfaces},
+	}}
+	s.releases = &release.Store{Root: filepath.Join(run, "site"), Flipped: func(ctx context.Context) error {
+		// Also if the publisher is gone: the release is live by then.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTime)
+		defer cancel()
+		return file.Reload(ctx)
 	}}
 	s.desk = &trial.Desk{Dir: filepath.Join(dir, "trial")}
 	for _, setting := range s.settings {
@@ -61,7 +72,7 @@ func (s *steering) api(who *access.Access, well http.Handler) Task {
 	}
 	return &api.Server{
 		Listen: s.listen, TLS: filepath.Join(s.dir, "tls"), Password: who, Tokens: tokens, Desk: s.desk, Settings: s.settings,
-		Status: s.status, Health: well,
+		Status: s.status, Health: well, Releases: s.releases,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"ramjet/appliance/release"
 	"ramjet/appliance/token"
 	"ramjet/appliance/trial"
 )
@@ -34,7 +35,9 @@ type Server struct {
 	Status func(ctx context.Context) any
 	// Health answers GET /health. Nil: nobody knows.
 	Health http.Handler
-	Log    *slog.Logger // nil means slog.Default()
+	// Releases are those of the site. Nil: nothing can be published.
+	Releases *release.Store
+	Log      *slog.Logger // nil means slog.Default()
 
 	login login
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // Names are the commands; all other words are for the program on the box.
-var Names = []string{"config", "network", "status", "health", "token"}
+var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep"}
 
 // Usage is the help for all of them.
 const Usage = `Steer a box from any computer:
@@ -42,9 +42,12 @@ const Usage = `Steer a box from any computer:
   appliance network ...                 the same for the network of the box
   appliance status                      how the box is, and whether a trial is on
   appliance health                      whether the box is well; 1 if it is not
+  appliance releases                    the releases of the site, the live one marked with *
+  appliance rollback [ID]               have the release before the live one back, or that one
+  appliance keep N                      keep the last N releases, 1 to 1000
   appliance token list | make NAME SCOPE,... | revoke ID
 
-Each change is a trial: you see what would change, it is applied, and unless it is confirmed in time over a new
+Each change of a setting is a trial: you see what would change, it is applied, and unless it is confirmed in time over a new
 connection, the box takes it back by itself. So nothing that you do here can cut you off for good.
 
 Flags, behind the first word:
@@ -169,6 +172,8 @@ func (o *options) run(ctx context.Context, t *Terminal, name string, words []str
 			return errors.New("the box is not healthy")
 		}
 		return err
+	case "releases", "rollback", "keep":
+		return box.releases(ctx, name, append([]string{verb}, words...))
 	case "token":
 		return box.token(ctx, verb, words)
 	}

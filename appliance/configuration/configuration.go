@@ -108,6 +108,12 @@ func (f *File) Apply(ctx context.Context) (string, error) {
 	return said + "; started again for that", nil
 }
 
+// Reload has the accelerator read content and configuration anew, without a restart. It returns when they are in force.
+func (f *File) Reload(ctx context.Context) error {
+	_, err := f.untilReached(ctx, func() (string, error) { return f.ask(ctx, http.MethodPost, "/reload") })
+	return err
+}
+
 // refused is the accelerator's answer that it will not.
 type refused struct{ error }
 

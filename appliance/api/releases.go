@@ -1,0 +1,123 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"ramjet/appliance/release"
+)
+
+// Releases is the answer to GET /releases.
+type Releases struct {
+	Keep     int               `json:"keep"`
+	Releases []release.Release `json:"releases"`
+}
+
+func (s *Server) releases(_ *Setting, w http.ResponseWriter, _ *http.Request) {
+	s.withReleases(w, func(store *release.Store) (int, any, error) {
+		keep, err := store.Kept()
+		if err != nil {
+			return 0, nil, err
+		}
+		all, err := store.List()
+		return http.StatusOK, Releases{keep, all}, err
+	})
+}
+
+// publish takes a site as a tar archive.
+func (s *Server) publish(_ *Setting, w http.ResponseWriter, r *http.Request) {
+	body := &patient{r: r.Body, control: http.NewResponseController(w), end: time.Now().Add(publishTime)}
+	s.withReleases(w, func(store *release.Store) (int, any, error) {
+		made, err := store.Tar(r.Context(), body, who(r).name)
+		return http.StatusCreated, made, err
+	})
+}
+
+func (s *Server) flip(_ *Setting, w http.ResponseWriter, r *http.Request) {
+	s.withReleases(w, func(store *release.Store) (int, any, error) {
+		live, err := store.Flip(r.Context(), r.PathValue("id"), who(r).name)
+		return http.StatusOK, live, err
+	})
+}
+
+func (s *Server) keep(_ *Setting, w http.ResponseWriter, r *http.Request) {
+	s.withReleases(w, func(store *release.Store) (int, any, error) {
+		text, err := io.ReadAll(io.LimitReader(r.Body, 100))
+		if err != nil {
+			return 0, nil, err
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			n = 0 // Which is refused, with the numbers that can be.
+		}
+		return http.StatusOK, map[string]int{"keep": n}, store.Keep(n)
+	})
+}
+
+// withReleases answers a call, and its errors with the status that they stand for.
+func (s *Server) withReleases(w http.ResponseWriter, call func(*release.Store) (int, any, error)) {
+	if s.Releases == nil {
+		http.Error(w, "nothing can be published here", http.StatusConflict)
+		return
+	}
+	status, answer, err := call(s.Releases)
+	// What came in and what was written may have taken longer than the server's own time.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	switch {
+	case err == nil:
+		reply(w, status, answer)
+		return
+	case errors.Is(err, release.ErrNone):
+		status = http.StatusNotFound
+	case errors.Is(err, release.ErrPlace):
+		status = http.StatusConflict
+	case errors.Is(err, release.ErrRefused):
+		status = http.StatusUnprocessableEntity
+	case errors.As(err, new(*release.FullError)):
+		status = http.StatusInsufficientStorage
+	case errors.As(err, new(stalled)):
+		status = http.StatusBadRequest
+	default:
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Connection", "close") // The rest of what was sent is of no use.
+	http.Error(w, err.Error(), status)
+}
+
+// The times of a body that is published, however large it is.
+const (
+	stallTime   = 30 * time.Second // until the next bytes arrive
+	publishTime = 6 * time.Hour    // for all of it
+	answerTime  = 30 * time.Second
+)
+
+// stalled is an error of who sends.
+type stalled struct{ error }
+
+func (s stalled) Unwrap() error { return s.error }
+
+// patient reads a body as long as some of it arrives.
+type patient struct {
+	r       io.Reader
+	control *http.ResponseController
+	end     time.Time
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	deadline := time.Now().Add(stallTime)
+	if deadline.After(p.end) {
+		deadline = p.end
+	}
+	if err := p.control.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	n, err := p.r.Read(b)
+	if err != nil && err != io.EOF {
+		err = stalled{err}
+	}
+	return n, err
+}

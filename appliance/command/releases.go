@@ -1,0 +1,66 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"ramjet/appliance/api"
+	"ramjet/appliance/release"
+)
+
+// releases lists them, flips to another one, or sets how many are kept. The words are never none; the first may be empty.
+func (b *box) releases(ctx context.Context, name string, words []string) error {
+	word := words[0]
+	switch {
+	case len(words) > 1, name == "releases" && word != "", name == "keep" && word == "":
+		return usageError{errors.New("releases, rollback [ID], or keep N")}
+	case name == "releases":
+		return b.listReleases(ctx)
+	case name == "keep":
+		_, err := b.ask(ctx, http.MethodPut, "/releases/keep", "", []byte(word))
+		return err
+	case word == "":
+		word = release.Previous
+	}
+	a, err := b.ask(ctx, http.MethodPost, "/releases/"+escape(word)+"/live", "", nil)
+	if err != nil {
+		return err
+	}
+	var r release.Release
+	if err := json.Unmarshal(a.text, &r); err != nil {
+		return err
+	}
+	if r.Trouble != "" {
+		return fmt.Errorf("%s is the release to serve now, but the accelerator does not serve it yet: %s", r.ID, r.Trouble)
+	}
+	fmt.Fprintln(b.t.Out, r.ID, "is live")
+	return nil
+}
+
+func (b *box) listReleases(ctx context.Context) error {
+	a, err := b.ask(ctx, http.MethodGet, "/releases", "", nil)
+	if err != nil {
+		return err
+	}
+	var all api.Releases
+	if err := json.Unmarshal(a.text, &all); err != nil {
+		return err
+	}
+	for _, r := range all.Releases {
+		mark := " "
+		if r.Live {
+			mark = "*"
+		}
+		if r.Created.IsZero() {
+			fmt.Fprintf(b.t.Out, "%s %s  made by hand\n", mark, r.ID)
+			continue
+		}
+		fmt.Fprintf(b.t.Out, "%s %s  %s  %d files, %s  by %s\n", mark, r.ID, r.Created.Local().Format(time.DateTime), r.Files, release.Bytes(r.Bytes), r.By)
+	}
+	fmt.Fprintf(b.t.Err, "the last %d are kept\n", all.Keep)
+	return nil
+}
