@@ -29,10 +29,11 @@ func TestEarlyLargeAnswer(t *testing.T) {
 	for tier, setting := range tiers {
 		t.Run(tier, func(t *testing.T) {
 			t.Parallel()
-			f := startEarly(t, setting, 1, `, "limits": {"stall_time": "6s"}`)
+			// A body of which nothing more comes for the stall time ends the request, whatever the client reads.
+			f, late := startEarly(t, setting, 1, `, "limits": {"stall_time": "3s"}`), startEarly(t, setting, 1, "")
 			var moved atomic.Int64
 			var used atomic.Int32
-			f.backends[0].on("/length", func(c *earlyConn) bool {
+			length := func(c *earlyConn) bool {
 				used.Store(c.number)
 				c.send(fmt.Sprintf("HTTP/1.1 413 Content Too Large\r\nContent-Length: %d\r\n\r\n", size))
 				for at := int64(0); at < size; at += 64 << 10 {
@@ -42,8 +43,8 @@ func TestEarlyLargeAnswer(t *testing.T) {
 					}
 				}
 				return c.readsOn()
-			})
-			f.backends[0].on("/chunks", func(c *earlyConn) bool {
+			}
+			chunks := func(c *earlyConn) bool {
 				used.Store(c.number)
 				c.send("HTTP/1.1 413 Content Too Large\r\nTransfer-Encoding: chunked\r\n\r\n")
 				for at := int64(0); at < size; at += 64 << 10 {
@@ -53,12 +54,16 @@ func TestEarlyLargeAnswer(t *testing.T) {
 					}
 				}
 				return c.send("0\r\n\r\n") && c.readsOn()
-			})
+			}
+			for _, b := range []*earlyBackend{f.backends[0], late.backends[0]} {
+				b.on("/length", length)
+				b.on("/chunks", chunks)
+			}
 			for _, path := range []string{"/length", "/chunks"} {
 				t.Run("read late"+path, func(t *testing.T) {
 					moved.Store(0)
-					before := f.events(t)
-					c := f.begin("POST", path, "")
+					before := late.events(t)
+					c := late.begin("POST", path, "")
 					for last := int64(-1); last == 0 || last != moved.Load(); time.Sleep(200 * time.Millisecond) {
 						last = moved.Load() // Until no more is taken of it.
 					}
@@ -74,8 +79,8 @@ func TestEarlyLargeAnswer(t *testing.T) {
 						t.Errorf("the answer has %d bytes, %v", n, err)
 					}
 					c.ends(t)
-					f.happened(t, before, "ok", 1)
-					f.others(t, used.Load())
+					late.happened(t, before, "ok", 1)
+					late.others(t, used.Load())
 				})
 				t.Run("never read"+path, func(t *testing.T) {
 					before := f.events(t)
