@@ -5,7 +5,7 @@ BOX   ?= ramjet
 SITE  ?= accelerator/demo/site
 # Stories that measure times run alone; then the others, two at a time.
 FIRST   = $(addprefix ./appliance/vmtest/,serve update badupdate cold)
-STORIES = $(addprefix ./appliance/vmtest/,forward failover config hang unplug arm64 rpi)
+STORIES = $(addprefix ./appliance/vmtest/,forward failover config hang recorder unplug arm64 rpi)
 # Too long for every day; see soak.
 SOAK    = $(addprefix ./appliance/vmtest/,powercut)
 

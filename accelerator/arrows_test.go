@@ -34,7 +34,8 @@ var arrows = map[string][]string{
 
 	"ramjet/appliance": {
 		"ramjet/appliance/access", "ramjet/appliance/api", "ramjet/appliance/command", "ramjet/appliance/configuration", "ramjet/appliance/control",
-		"ramjet/appliance/health", "ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
+		"ramjet/appliance/health", "ramjet/appliance/logs", "ramjet/appliance/network", "ramjet/appliance/partition", "ramjet/appliance/recorder", "ramjet/appliance/release",
+		"ramjet/appliance/token", "ramjet/appliance/trial", "ramjet/appliance/update",
 		"ramjet/appliance/watch",
 		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
@@ -47,6 +48,8 @@ var arrows = map[string][]string{
 	"ramjet/appliance/image":          {"ramjet/appliance/image/instance"},
 	"ramjet/appliance/trial":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/configuration":  {"ramjet/appliance/process"},
+	"ramjet/appliance/logs":           {"ramjet/appliance/durable"},
+	"ramjet/appliance/recorder":       {"ramjet/appliance/durable"},
 	"ramjet/appliance/network":        {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
 	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/release", "ramjet/appliance/trial"},

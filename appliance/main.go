@@ -63,7 +63,7 @@ func run(args []string) int {
 	updates := flags.String("update", ":8080", "TCP `address` for status, logs and updates, with the box's password; empty: none")
 	steer := flags.String("api", ":8443", "TCP `address` of the API, HTTPS with the box's password; empty: none")
 	password := flags.String("password", access.Default.Image, "`file` that holds the box's password, unless "+access.Default.Own+" does")
-	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, network, trials and their history")
+	state := flags.String("state", "/perm/ramjet", "`directory` for certificate, tokens, network, logs, trials and their history")
 	config := flags.String("config", "/perm/ramjet.json", "`file` of the accelerator's configuration")
 	accelerator := flags.String("accelerator", "/user/accelerator", "the accelerator's `program`, which checks configurations")
 	probe := flags.String("probe", "http://127.0.0.1/", "`URL` of the home page at the accelerator's port, asked for while a new version is on trial; its host and port are probed all the time")
@@ -89,7 +89,8 @@ func run(args []string) int {
 		&partition.Reloader{Socket: *admin, Changed: flipped},
 		newAddresses(),
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	recording := newRecording(*state, *admin)
+	slog.SetDefault(slog.New(recording.flights.Handler(slog.NewTextHandler(os.Stderr, nil))))
 	slog.Info("ramjet appliance", "version", version)
 	steering := newSteering(*state, *dir, *steer, &configuration.File{Path: *config, Socket: *admin, Program: *accelerator})
 	tasks = append(tasks, steering.desk, steering.network)
@@ -100,15 +101,17 @@ func run(args []string) int {
 	}
 	watching := newWatching(*state, filepath.Join(*dir, "site"), *admin, *accelerator, *probe, *reboot, ports...)
 	tasks = append(tasks, watching.tasks(steering.trying)...)
+	steering.desk.Ended = recording.ended
+	tasks = append(tasks, recording.tasks()...)
 	if err != nil {
 		slog.Warn("nobody can steer the box over the network: there is no password", "err", err)
 		return serve(tasks)
 	}
 	if *listen != "" {
-		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who, Health: watching.tree})
+		tasks = append(tasks, &control.Server{Listen: *listen, Socket: *admin, Access: who, Health: watching.tree, Pages: recording.pages(), Asked: recording.asked})
 	}
 	if *steer != "" {
-		tasks = append(tasks, steering.api(who, watching.tree))
+		tasks = append(tasks, steering.api(who, watching.tree, recording))
 	}
 	if *updates != "" {
 		updater, err := newUpdater(*admin, *probe)
@@ -117,7 +120,7 @@ func run(args []string) int {
 		} else {
 			tasks = append(tasks, updater)
 		}
-		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: gokrazySocket, Access: who, Updates: updater})
+		tasks = append(tasks, &update.Server{Listen: *updates, Gokrazy: gokrazySocket, Access: who, Updates: updater, Pages: recording.pages(), Asked: recording.asked})
 	}
 	return serve(tasks)
 }

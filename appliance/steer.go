@@ -13,6 +13,7 @@ import (
 	"ramjet/appliance/api"
 	"ramjet/appliance/configuration"
 	"ramjet/appliance/network"
+	"ramjet/appliance/recorder"
 	"ramjet/appliance/release"
 	"ramjet/appliance/token"
 	"ramjet/appliance/trial"
@@ -59,7 +60,7 @@ func newSteering(dir, run, listen string, file *configuration.File) *steering {
 }
 
 // api returns the task that lets the box be steered by who has its password.
-func (s *steering) api(who *access.Access, well http.Handler) Task {
+func (s *steering) api(who *access.Access, well http.Handler, kept *recording) Task {
 	file := filepath.Join(s.dir, "tokens.json")
 	tokens, err := token.Open(file)
 	if err != nil {
@@ -72,7 +73,8 @@ func (s *steering) api(who *access.Access, well http.Handler) Task {
 	}
 	return &api.Server{
 		Listen: s.listen, TLS: filepath.Join(s.dir, "tls"), Password: who, Tokens: tokens, Desk: s.desk, Settings: s.settings,
-		Status: s.status, Health: well, Releases: s.releases,
+		Status: func(ctx context.Context) any { return s.status(ctx, kept) }, Health: well, Releases: s.releases,
+		Logs: kept.logs, Flights: kept.flights, Asked: kept.flights.Asked,
 	}
 }
 
@@ -90,14 +92,15 @@ type boxStatus struct {
 	Addresses   []string        `json:"addresses"`
 	Accelerator json.RawMessage `json:"accelerator,omitempty"`
 	Trouble     string          `json:"trouble,omitempty"`
+	Recorder    recorder.Status `json:"recorder"`
 }
 
 var since = time.Now()
 
-func (s *steering) status(ctx context.Context) any {
+func (s *steering) status(ctx context.Context, kept *recording) any {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	b := boxStatus{Version: version, Since: since, Addresses: []string{}}
+	b := boxStatus{Version: version, Since: since, Addresses: []string{}, Recorder: kept.flights.Status()}
 	b.Hostname, _ = os.Hostname()
 	if all, err := machineAddresses(); err == nil && all != nil {
 		b.Addresses = all

@@ -16,6 +16,10 @@ type Call struct {
 var calls = []Call{
 	{"GET", "/status", "status", (*Server).status},
 	{"GET", "/health", "status", (*Server).health},
+	{"GET", "/logs", "status", (*Server).logs},
+	{"GET", "/logs/{name}", "status", (*Server).logs},
+	{"GET", "/flights", "status", (*Server).flights},
+	{"GET", "/flights/{id}", "status", (*Server).flights},
 	{"GET", "/SETTING", "SETTING", (*Server).get},
 	{"PUT", "/SETTING", "SETTING", (*Server).put},
 	{"POST", "/SETTING/confirm", "SETTING", (*Server).confirm},

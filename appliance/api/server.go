@@ -37,7 +37,11 @@ type Server struct {
 	Health http.Handler
 	// Releases are those of the site. Nil: nothing can be published.
 	Releases *release.Store
-	Log      *slog.Logger // nil means slog.Default()
+	// Logs answers GET /logs and GET /logs/{name}, Flights GET /flights and GET /flights/{id}. Nil: there are none.
+	Logs, Flights http.Handler
+	// Asked, if there is one, sees what those who are let in ask for.
+	Asked func(who string, next http.Handler) http.Handler
+	Log   *slog.Logger // nil means slog.Default()
 
 	login login
 }
@@ -125,9 +129,33 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, c := range calls {
 		for _, at := range s.paths(c) {
-			mux.Handle(c.Method+" "+at.path, s.login.require(at.scope, func(w http.ResponseWriter, r *http.Request) { c.serve(s, at.setting, w, r) }))
+			serve := func(w http.ResponseWriter, r *http.Request) { c.serve(s, at.setting, w, r) }
+			mux.Handle(c.Method+" "+at.path, s.login.require(at.scope, s.seen(serve)))
 		}
 	}
 	// A page of another site could use the password that a browser remembers.
 	return new(http.CrossOriginProtection).Handler(mux)
+}
+
+// seen lets Asked see a request.
+func (s *Server) seen(next http.HandlerFunc) http.HandlerFunc {
+	if s.Asked == nil {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) { s.Asked(who(r).name, next).ServeHTTP(w, r) }
+}
+
+// flights answers with the flights that are kept, or with one.
+func (s *Server) flights(_ *Setting, w http.ResponseWriter, r *http.Request) { show(s.Flights, w, r) }
+
+// logs answers with the logs of the box, or with one.
+func (s *Server) logs(_ *Setting, w http.ResponseWriter, r *http.Request) { show(s.Logs, w, r) }
+
+// show has somebody else answer.
+func show(page http.Handler, w http.ResponseWriter, r *http.Request) {
+	if page == nil {
+		http.NotFound(w, r)
+		return
+	}
+	page.ServeHTTP(w, r)
 }

@@ -21,11 +21,13 @@ const maxConnections = 32
 
 // Server is the task: the box's port for status, logs and updates.
 type Server struct {
-	Listen  string         // TCP address
-	Gokrazy string         // gokrazy's Unix socket
-	Access  *access.Access // who is let in
-	Updates *Updater       // makes updates trials; nil: gokrazy makes them as it does
-	Log     *slog.Logger   // nil means slog.Default()
+	Listen  string                          // TCP address
+	Gokrazy string                          // gokrazy's Unix socket
+	Access  *access.Access                  // who is let in
+	Updates *Updater                        // makes updates trials; nil: gokrazy makes them as it does
+	Pages   map[string]http.Handler         // what else this program answers, by pattern
+	Asked   func(http.Handler) http.Handler // sees what those who are let in ask for; nil: nobody
+	Log     *slog.Logger                    // nil means slog.Default()
 }
 
 // String names the task.
@@ -41,7 +43,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil // ctx has ended.
 	}
 	server := &http.Server{
-		Handler: s.Access.Require(s.handler()),
+		Handler: s.Access.Require(s.seen(s.handler())),
 		// No limit for a whole request: an image takes its time. Only who has the password gets that far.
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
@@ -89,9 +91,20 @@ func (l private) Accept() (net.Conn, error) {
 	}
 }
 
+// seen lets Asked see the requests.
+func (s *Server) seen(next http.Handler) http.Handler {
+	if s.Asked == nil {
+		return next
+	}
+	return s.Asked(next)
+}
+
 // handler is the table of what this program answers itself.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
+	for pattern, page := range s.Pages {
+		mux.Handle(pattern, page)
+	}
 	mux.HandleFunc("POST /poweroff", s.power)
 	if s.Updates == nil {
 		mux.HandleFunc("POST /reboot", s.power)
