@@ -90,7 +90,7 @@ func TestRaspberryPi3(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	for _, line := range []string{"gokrazy build timestamp", "gokrazy device model Raspberry Pi 3", `now listening on 10\.0\.2\.15:8080`} {
+	for _, line := range []string{"gokrazy build timestamp", "gokrazy device model Raspberry Pi 3", `now listening on /run/gokrazy-http\.sock`} {
 		at, _, err := box.Machine.Serial.Wait(ctx, regexp.MustCompile(line), 0)
 		if err != nil {
 			t.Fatal(err)
