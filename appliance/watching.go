@@ -17,21 +17,23 @@ type watching struct {
 	watcher *watch.Watcher
 }
 
-// newWatching: probe is the home page at the accelerator's port; reboot says that the machine is the box's own.
-func newWatching(state, site, admin, program, probe string, reboot bool, ports ...string) *watching {
+// newWatching: ports are those that the box has to listen on besides the accelerator.
+func newWatching(s *settings, ports []string) *watching {
 	w := &watching{}
-	last := &watch.Reboot{File: filepath.Join(state, "reboot.json"), Allowed: reboot}
+	program := filepath.Base(s.accelerator)
+	last := &watch.Reboot{File: filepath.Join(s.state, "reboot.json"), Allowed: s.reboot}
 	w.tree = &health.Tree{
-		Socket: admin, Site: site, Gokrazy: gokrazySocket, Program: filepath.Base(program), Baseline: filepath.Join(state, "health.json"),
+		Socket: s.admin, Site: filepath.Join(s.dir, "site"), Gokrazy: gokrazySocket, Program: program,
+		Baseline: filepath.Join(s.state, "health.json"),
 	}
 	for _, p := range ports {
 		if p != "" {
 			w.tree.Ports = append(w.tree.Ports, p)
 		}
 	}
-	w.watcher = &watch.Watcher{Socket: admin, Listen: hostOf(probe), Program: filepath.Base(program), Escalate: last.Escalate}
-	if reboot {
-		w.watcher.Dog = &watch.Dog{Path: "/dev/watchdog1", Stopped: func(ctx context.Context) bool { return w.tree.Stopped(ctx, program) }}
+	w.watcher = &watch.Watcher{Socket: s.admin, Listen: hostOf(s.probe), Program: program, Escalate: last.Escalate}
+	if s.reboot {
+		w.watcher.Dog = &watch.Dog{Path: "/dev/watchdog1", Stopped: func(ctx context.Context) bool { return w.tree.Stopped(ctx, s.accelerator) }}
 	}
 	w.tree.Notes = w.watcher.Notes
 	return w

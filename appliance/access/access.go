@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -34,6 +35,9 @@ const maxFile = 4096
 
 // Access is the check. Its methods may be called at any time.
 type Access struct {
+	// Asked, if it is set before the first request, sees what those who are let in ask for.
+	Asked func(http.Handler) http.Handler
+
 	hash  []byte     // of the password, by bcrypt; immutable
 	key   [32]byte   // of seen; immutable
 	turn  sync.Mutex // one bcrypt at a time: guesses must not take the processor from the traffic

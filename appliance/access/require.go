@@ -11,6 +11,9 @@ import (
 // Require lets requests with the right name and password through to next, without the password. A page of another site,
 // which could use the password that a browser remembers, is refused; so is, for a while, who has guessed too often.
 func (a *Access) Require(next http.Handler) http.Handler {
+	if a.Asked != nil {
+		next = a.Asked(next)
+	}
 	return new(http.CrossOriginProtection).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, _, _ := net.SplitHostPort(r.RemoteAddr)
 		user, password, given := r.BasicAuth()

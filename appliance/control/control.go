@@ -21,13 +21,12 @@ const maxConnections = 32
 
 // Server is the task.
 type Server struct {
-	Listen string                          // TCP address
-	Socket string                          // of the accelerator
-	Access *access.Access                  // who is let in
-	Health http.Handler                    // of GET /health; nil: the accelerator is asked
-	Pages  map[string]http.Handler         // what else this program answers, by pattern
-	Asked  func(http.Handler) http.Handler // sees what those who are let in ask for; nil: nobody
-	Log    *slog.Logger                    // nil means slog.Default()
+	Listen string                  // TCP address
+	Socket string                  // of the accelerator
+	Access *access.Access          // who is let in
+	Health http.Handler            // of GET /health; nil: the accelerator is asked
+	Pages  map[string]http.Handler // what else this program answers, by pattern
+	Log    *slog.Logger            // nil means slog.Default()
 }
 
 // String names the task.
@@ -43,7 +42,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil // ctx has ended.
 	}
 	server := &http.Server{
-		Handler:           s.Access.Require(s.seen(s.handler())),
+		Handler:           s.Access.Require(s.handler()),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
@@ -71,14 +70,6 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 		case <-time.After(5 * time.Second):
 		}
 	}
-}
-
-// seen lets Asked see the requests.
-func (s *Server) seen(next http.Handler) http.Handler {
-	if s.Asked == nil {
-		return next
-	}
-	return s.Asked(next)
 }
 
 // handler is the table of what this program answers itself.

@@ -44,8 +44,7 @@ func (t *Tree) baseline() *Baseline {
 	return t.before
 }
 
-// save keeps what was just seen, if all is well, and not more often than a cheap card stands. What could not be measured
-// stays as it was. The lock is held.
+// save keeps what was just seen, if all is well, and not more often than a cheap card stands. The lock is held.
 func (t *Tree) save(report Report, l *look) error {
 	if t.Baseline == "" || !t.saved.IsZero() && l.now.Sub(t.saved) < saveEvery {
 		return nil
@@ -61,7 +60,25 @@ func (t *Tree) save(report Report, l *look) error {
 			return nil
 		}
 	}
-	next := *t.before
+	next := l.next(forget)
+	text, err := json.MarshalIndent(next, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := durable.MakeDir(filepath.Dir(t.Baseline)); err != nil {
+		return err
+	}
+	if err := durable.Write(t.Baseline, append(text, '\n')); err != nil {
+		return err
+	}
+	t.before, t.saved = &next, l.now
+	return nil
+}
+
+// next is what is known with this look. What could not be measured stays as it was, unless that is to be forgotten. The
+// lock is held.
+func (l *look) next(forget bool) Baseline {
+	next := *l.before
 	next.Time = l.now.UTC().Truncate(time.Second)
 	if l.via != "" || forget {
 		next.Gateway = l.via
@@ -82,18 +99,7 @@ func (t *Tree) save(report Report, l *look) error {
 	if l.waiting != nil {
 		next.Waiting = l.waiting
 	}
-	text, err := json.MarshalIndent(next, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := durable.MakeDir(filepath.Dir(t.Baseline)); err != nil {
-		return err
-	}
-	if err := durable.Write(t.Baseline, append(text, '\n')); err != nil {
-		return err
-	}
-	t.before, t.saved = &next, l.now
-	return nil
+	return next
 }
 
 // Keeper is the task that looks from time to time, says what changed, and keeps what was while all is well.

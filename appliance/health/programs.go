@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,8 +36,10 @@ func (s *starts) add(program string, id process.ID, now time.Time) int {
 		*s = starts{}
 	}
 	all := (*s)[program]
-	if len(all) == 0 || all[len(all)-1].id != id {
+	if n := len(all); n == 0 || !same(all[n-1].id, id) {
 		all = append(all, start{id, now})
+	} else if all[n-1].id.Start == 0 {
+		all[n-1].id = id
 	}
 	// The one that runs is not forgotten, however long it does.
 	last := all[len(all)-1]
@@ -45,11 +48,21 @@ func (s *starts) add(program string, id process.ID, now time.Time) int {
 	return len(all) + 1
 }
 
+// same compares two processes. Of one that had ended when it was looked at, only the number is known.
+func same(a, b process.ID) bool {
+	return a.PID == b.PID && (a.Start == b.Start || a.Start == 0 || b.Start == 0)
+}
+
 // accelerator: the kernel says which process has the admin socket and since when it runs; the clock of the box may jump.
 func (l *look) accelerator() (State, string) {
 	id, err := process.OfSocket(l.Socket)
 	if err != nil {
-		return Failed, fmt.Sprintf("nobody has its admin socket: %v", cause(err))
+		text := fmt.Sprintf("nobody has its admin socket: %v", cause(err))
+		if n := l.ended(); n >= tooOften {
+			l.looping = true
+			text = fmt.Sprintf("it was started %d times in %v; %s", n, loop, text)
+		}
+		return Failed, text
 	}
 	age, err := id.Age()
 	if err != nil {
@@ -61,11 +74,35 @@ func (l *look) accelerator() (State, string) {
 	text := fmt.Sprintf("process %d runs for %v", id.PID, age.Round(time.Second))
 	switch {
 	case n >= tooOften:
+		l.looping = true
 		return Failed, fmt.Sprintf("%s, the %d. in %v", text, n, loop)
 	case age < young:
 		return Failed, fmt.Sprintf("%s, less than %v", text, young)
 	}
 	return OK, text
+}
+
+// ended counts the starts of an accelerator that does not come as far as its admin socket: gokrazy knows its number, even
+// if it has ended already.
+func (l *look) ended() int {
+	all, _ := l.askGokrazy(l.ctx)
+	for _, s := range all {
+		if !l.isAccelerator(s) || s.Pid == 0 {
+			continue
+		}
+		id, err := process.Find(s.Pid)
+		if err != nil {
+			id = process.ID{PID: s.Pid}
+		}
+		l.startsMu.Lock()
+		defer l.startsMu.Unlock()
+		return l.starts.add("", id, l.now)
+	}
+	return 0
+}
+
+func (t *Tree) isAccelerator(s service) bool {
+	return filepath.Base(s.Path) == cmp.Or(t.Program, "accelerator")
 }
 
 // service is one that gokrazy looks after.
@@ -108,7 +145,7 @@ func (l *look) services() (State, string) {
 	var bad, good []string
 	for _, s := range all {
 		name := filepath.Base(s.Path)
-		if s.Stopped || s.Pid == 0 || name == l.Program || l.Program == "" && name == "accelerator" {
+		if s.Stopped || s.Pid == 0 || l.isAccelerator(s) {
 			continue // On purpose, done or between two starts; or it has a check of its own.
 		}
 		id, err := process.Find(s.Pid)

@@ -73,8 +73,8 @@ func (t *traffic) measure(l *look) {
 	if n := now.requests - t.first.requests; n >= enough {
 		share := max(now.errors-t.first.errors, 0) / n
 		t.errors = &share
+		t.waits = quantile(t.first.waits, now.waits) // Without requests of clients, it is that of the start alone.
 	}
-	t.waits = quantile(t.first.waits, now.waits)
 	t.first = now
 }
 

@@ -20,12 +20,15 @@ type Row struct {
 	check func(*look) (State, string)
 }
 
+// accelerator is the name of the check that the gate knows.
+const accelerator = "programs/accelerator"
+
 // Checks are the leaves of the tree, in the order of its groups. The weights are 100 together. The README has the same table.
 var Checks = []Row{
 	{"serving/content", 15, "the accelerator is ready, and has loaded a snapshot of the content that is there", false, (*look).content},
 	{"serving/probes", 15, "three files that are static are answered by its listener with the bytes that they have on the disk", false, (*look).probes},
 	{"serving/ports", 10, "its port and those of the box accept connections", false, (*look).ports},
-	{"programs/accelerator", 15, "it has run for 10 s, and was not started three times in 5 minutes", false, (*look).accelerator},
+	{accelerator, 15, "it has run for 10 s, and was not started three times in 5 minutes", false, (*look).accelerator},
 	{"programs/services", 5, "no other program was started three times in 5 minutes", false, (*look).services},
 	{"network/gateway", 10, "the default gateway answers, if one did before", true, (*look).gateway},
 	{"network/farm", 10, "each pool that had a backend which was up has one", true, (*look).farm},
@@ -112,6 +115,7 @@ type look struct {
 
 	status  *status // nil: there is none
 	trouble error   // why
+	looping bool    // the accelerator is started again and again; written by its check alone
 
 	// What a baseline would keep.
 	via     string          // the gateway that answers

@@ -48,6 +48,8 @@ func (u *Updater) register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /update/switch", switchOver)
 	mux.HandleFunc("POST /update/testboot", switchOver)
 	mux.HandleFunc("POST /update/rollback", func(w http.ResponseWriter, r *http.Request) { u.answer(w, "rollback", u.Rollback(r.Context())) })
+	mux.HandleFunc("POST /update/confirm", func(w http.ResponseWriter, _ *http.Request) { u.answer(w, "confirm", u.Keep()) })
+	mux.HandleFunc("POST /update/revert", u.revert)
 	mux.HandleFunc("/update/bootonly", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "a kernel is tried with its root: send both", http.StatusNotImplemented)
 	})
@@ -57,6 +59,16 @@ func (u *Updater) register(mux *http.ServeMux) {
 		out.SetIndent("", "  ")
 		_ = out.Encode(u.Status())
 	})
+}
+
+// revert gives up the version on trial. The machine starts anew behind the answer.
+func (u *Updater) revert(w http.ResponseWriter, r *http.Request) {
+	if !u.trying.Load() {
+		u.answer(w, "revert", errNoTrial)
+		return
+	}
+	finish(w, "starting the old version\n")
+	go u.decide("asked for by " + r.RemoteAddr)
 }
 
 // put keeps a part of an update, and answers with its hash.

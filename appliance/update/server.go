@@ -21,13 +21,12 @@ const maxConnections = 32
 
 // Server is the task: the box's port for status, logs and updates.
 type Server struct {
-	Listen  string                          // TCP address
-	Gokrazy string                          // gokrazy's Unix socket
-	Access  *access.Access                  // who is let in
-	Updates *Updater                        // makes updates trials; nil: gokrazy makes them as it does
-	Pages   map[string]http.Handler         // what else this program answers, by pattern
-	Asked   func(http.Handler) http.Handler // sees what those who are let in ask for; nil: nobody
-	Log     *slog.Logger                    // nil means slog.Default()
+	Listen  string                  // TCP address
+	Gokrazy string                  // gokrazy's Unix socket
+	Access  *access.Access          // who is let in
+	Updates *Updater                // makes updates trials; nil: gokrazy makes them as it does
+	Pages   map[string]http.Handler // what else this program answers, by pattern
+	Log     *slog.Logger            // nil means slog.Default()
 }
 
 // String names the task.
@@ -43,7 +42,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil // ctx has ended.
 	}
 	server := &http.Server{
-		Handler: s.Access.Require(s.seen(s.handler())),
+		Handler: s.Access.Require(s.handler()),
 		// No limit for a whole request: an image takes its time. Only who has the password gets that far.
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
@@ -91,14 +90,6 @@ func (l private) Accept() (net.Conn, error) {
 	}
 }
 
-// seen lets Asked see the requests.
-func (s *Server) seen(next http.Handler) http.Handler {
-	if s.Asked == nil {
-		return next
-	}
-	return s.Asked(next)
-}
-
 // handler is the table of what this program answers itself.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -133,7 +124,7 @@ func (s *Server) reboot(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.Updates.answer(w, "reboot", err)
 	case trial:
-		s.last(w, "starting the trial\n")
+		finish(w, "starting the trial\n")
 		go s.Updates.launch()
 	default:
 		s.power(w, r)
@@ -142,12 +133,12 @@ func (s *Server) reboot(w http.ResponseWriter, r *http.Request) {
 
 // power answers before gokrazy ends all programs, this one first of all.
 func (s *Server) power(w http.ResponseWriter, r *http.Request) {
-	s.last(w, "as you wish\n")
+	finish(w, "as you wish\n")
 	go s.order(r.URL.RequestURI())
 }
 
-// last is an answer that has left when it returns.
-func (s *Server) last(w http.ResponseWriter, text string) {
+// finish is an answer that has left when it returns.
+func finish(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.Header().Set("Connection", "close")
 	io.WriteString(w, text)

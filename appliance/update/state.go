@@ -55,13 +55,8 @@ type Trial struct {
 	Started  bool      `json:"started"` // the new kernel was loaded and is being started
 	Commit   bool      `json:"commit"`  // it was found healthy, and is being made the one that the box starts
 	Reason   string    `json:"reason,omitempty"`
-	Before   Before    `json:"before"`
-}
-
-// Before is how the box was doing when the update was asked for: what was broken before is no fault of the new version.
-type Before struct {
-	Status  int  `json:"status"`  // of the home page
-	Gateway bool `json:"gateway"` // the router answered
+	// Before is how the box was when the update was asked for, in the words of Health.
+	Before json.RawMessage `json:"before,omitempty"`
 }
 
 // Outcome is an update that is over.

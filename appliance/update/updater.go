@@ -44,6 +44,7 @@ type Updater struct {
 	turn  sync.Mutex // one request at a time that sends or changes something
 	mu    sync.Mutex
 	state State // guarded by mu: as it is on the disk
+	given bool  // guarded by mu: the version on trial is given up, and the machine about to start anew
 }
 
 // errBusy says that another request is being worked on.

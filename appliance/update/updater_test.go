@@ -22,10 +22,23 @@ import (
 )
 
 // fake is a Health that says what it is told to.
-type fake struct{ err error }
+type fake struct {
+	err    error
+	before string // as the last check was told
+}
 
-func (f *fake) Look(context.Context) Before         { return Before{Status: 200} }
-func (f *fake) Check(context.Context, Before) error { return f.err }
+func (f *fake) Look(context.Context) json.RawMessage { return json.RawMessage(`"looked"`) }
+func (f *fake) Known() json.RawMessage               { return json.RawMessage(`"known"`) }
+
+func (f *fake) Check(_ context.Context, before json.RawMessage) error {
+	f.before = string(before)
+	return f.err
+}
+
+// hopeless is an error that no look takes back.
+type hopeless struct{ error }
+
+func (hopeless) Hopeless() bool { return true }
 
 // machine is a box whose disk is files, and which writes down what it is asked to do.
 type machine struct {
@@ -256,7 +269,9 @@ func TestGoodUpdates(t *testing.T) {
 		if status, _ := ask(t, "GET", trial+"/", "secret", ""); status != 503 {
 			t.Errorf("on trial, gok is told %d", status)
 		}
-		over(t, tried)
+		if over(t, tried); m.health.before != `"looked"` {
+			t.Errorf("it is compared with %s", m.health.before)
+		}
 		if status, _ := ask(t, "GET", trial+"/", "secret", ""); status != 200 {
 			t.Errorf("confirmed, gok is told %d", status)
 		}
@@ -302,7 +317,7 @@ func TestBadUpdates(t *testing.T) {
 			}
 		}, "it is broken"},
 		{"surely broken", func(t *testing.T, m *machine) {
-			m.health.err = Hopeless{errors.New("it has no hope")}
+			m.health.err = hopeless{errors.New("it has no hope")}
 			u := m.tried(disk.RootB)
 			u.Deadline = time.Hour
 			over(t, u)
@@ -343,6 +358,50 @@ func TestBadUpdates(t *testing.T) {
 				t.Errorf("it would be tried again: %v, %v", trial, err)
 			}
 		})
+	}
+}
+
+// Somebody with the password decides, whatever the checks say.
+func TestDecided(t *testing.T) {
+	for _, test := range []struct {
+		call, outcome, reason string
+		health                error
+	}{
+		{"revert", "reverted", "asked for by 127.0.0.1:", nil},
+		{"confirm", "confirmed", "", errors.New("it is broken")},
+	} {
+		m := newMachine(t)
+		u := m.start()
+		url := run(t, &Server{Gokrazy: gokrazy(t), Updates: u})
+		if status, text := ask(t, "POST", url+"/update/"+test.call, "secret", ""); status != 409 {
+			t.Errorf("%s without a trial: %d %s", test.call, status, text)
+		}
+		send(t, url, rootImage("next"), bootImage(t, "kernel 2"))
+		if trial, err := u.Start(); !trial || err != nil {
+			t.Fatal(trial, err)
+		}
+		u = m.tried(disk.RootB)
+		m.health.err, u.Deadline, u.Steady = test.health, time.Hour, time.Hour
+		url = run(t, &Server{Gokrazy: gokrazy(t), Updates: u})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { u.gate(ctx); close(ended) }()
+		if status, text := ask(t, "POST", url+"/update/"+test.call, "secret", ""); status != 200 {
+			t.Errorf("%s: %d %s", test.call, status, text)
+		}
+		if test.call == "revert" {
+			if did := <-m.did; did != "reboot" {
+				t.Error(did)
+			}
+			cancel()
+			m.line, m.disk.Active = "", disk.RootA
+			u = m.start()
+		}
+		<-ended // When it is confirmed, the gate sees it by itself.
+		cancel()
+		if o := last(t, u); o.Outcome != test.outcome || !strings.HasPrefix(o.Reason, test.reason) {
+			t.Errorf("%s: %+v", test.call, o)
+		}
 	}
 }
 

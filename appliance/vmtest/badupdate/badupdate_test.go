@@ -46,11 +46,11 @@ var bad = []struct {
 	}, "no program of the new version has looked after the trial"},
 	{"no network", func(c map[string]any) {
 		c["GokrazyPackages"] = []string{"github.com/gokrazy/gokrazy/cmd/randomd"}
-	}, "no route to a router"},
+	}, "there is no default route; before"},
 	{"accelerator answers 500", func(c map[string]any) {
 		c["Packages"] = []string{"ramjet/appliance/vmtest/badupdate/accelerator", "ramjet/appliance"}
 		delete(c["PackageConfig"].(map[string]any), "ramjet/accelerator")
-	}, "answers 500"},
+	}, "nobody has its admin socket"},
 	{"init panics", func(c map[string]any) {
 		c["InternalCompatibilityFlags"].(map[string]any)["InitPkg"] = "ramjet/appliance/vmtest/badupdate/init"
 	}, "crash, hang or power cut"},

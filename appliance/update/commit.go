@@ -1,0 +1,82 @@
+package update
+
+import (
+	"io"
+	"os"
+)
+
+// commit makes the trial's version the one that the box starts. At each moment one of two whole versions is. Hold mu.
+func (u *Updater) commit() error {
+	t := u.state.Trial
+	t.Commit = true
+	if err := u.save(); err != nil {
+		return err
+	}
+	old := t.From
+	switch {
+	case len(t.To.First) > 0:
+		if err := writeAt(u.Disk.Device, 0, t.To.Record); err != nil {
+			return err
+		}
+		if err := writeAt(u.Disk.Boot, 0, t.To.First); err != nil {
+			return err
+		}
+	case t.InPlace:
+		old.First, old.Record = nil, nil
+		if err := u.overwriteBoot(); err != nil {
+			return err
+		}
+	default: // The kernel in use stays, with another root.
+		old.First, old.Record = nil, nil
+		f, err := os.OpenFile(u.Disk.Boot, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := setRoot(f, u.stage.limits[bootPart], u.Disk.Names[t.To.Root]); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	id := t.ID
+	u.state.Spare, u.state.Confirmed = &old, id
+	o := u.state.end("confirmed", "")
+	if err := u.save(); err != nil {
+		return err
+	}
+	u.trying.Store(false)
+	u.confirm(id)
+	u.Log.Info("the update is confirmed", "trial", id, "from", o.From, "to", o.To)
+	tell("update to %s confirmed", o.To)
+	if err := u.stage.clear(); err != nil {
+		u.Log.Error("parts of an update stay on /perm", "err", err)
+	}
+	return nil
+}
+
+// overwriteBoot writes the boot file system over the one in use, where there is no room for two.
+func (u *Updater) overwriteBoot() error {
+	f, err := os.Open(u.stage.path(bootPart))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if err := copyTo(u.Disk.Boot, 0, f, 0, n); err != nil {
+		return err
+	}
+	first, err := readAt(u.Disk.Boot, 0, sector)
+	if err != nil {
+		return err
+	}
+	record, err := u.record(first)
+	if err != nil {
+		return err
+	}
+	return writeAt(u.Disk.Device, 0, record)
+}
