@@ -42,6 +42,7 @@ func (s *settings) rest(recording *recording) []Task {
 			slog.Warn("updates are no trials on this machine: gokrazy makes them", "err", err)
 		} else {
 			tasks = append(tasks, updater)
+			watching.last.Versions = updater
 			trying = func() bool { return steering.trying() || updater.OnTrial() }
 		}
 		tasks = append(tasks, &update.Server{Listen: s.update, Gokrazy: gokrazySocket, Access: who, Updates: updater, Pages: recording.pages()})

@@ -15,13 +15,14 @@ import (
 type watching struct {
 	tree    *health.Tree
 	watcher *watch.Watcher
+	last    *watch.Escalation
 }
 
 // newWatching: ports are those that the box has to listen on besides the accelerator.
 func newWatching(s *settings, ports []string) *watching {
 	w := &watching{}
 	program := filepath.Base(s.accelerator)
-	last := &watch.Reboot{File: filepath.Join(s.state, "reboot.json"), Allowed: s.reboot}
+	w.last = &watch.Escalation{Reboot: &watch.Reboot{File: filepath.Join(s.state, "reboot.json"), Allowed: s.reboot}}
 	w.tree = &health.Tree{
 		Socket: s.admin, Site: filepath.Join(s.dir, "site"), Gokrazy: gokrazySocket, Program: program,
 		Baseline: filepath.Join(s.state, "health.json"),
@@ -31,9 +32,12 @@ func newWatching(s *settings, ports []string) *watching {
 			w.tree.Ports = append(w.tree.Ports, p)
 		}
 	}
-	w.watcher = &watch.Watcher{Socket: s.admin, Listen: hostOf(s.probe), Program: program, Escalate: last.Escalate}
+	w.watcher = &watch.Watcher{
+		Socket: s.admin, Listen: hostOf(s.probe), Program: program, Escalate: w.last.Escalate,
+		Stopped: func(ctx context.Context) bool { return w.tree.Stopped(ctx, s.accelerator) },
+	}
 	if s.reboot {
-		w.watcher.Dog = &watch.Dog{Path: "/dev/watchdog1", Stopped: func(ctx context.Context) bool { return w.tree.Stopped(ctx, s.accelerator) }}
+		w.watcher.Dog = &watch.Dog{Path: "/dev/watchdog1"}
 	}
 	w.tree.Notes = w.watcher.Notes
 	return w

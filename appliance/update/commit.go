@@ -13,6 +13,7 @@ func (u *Updater) commit() error {
 		return err
 	}
 	old := t.From
+	old.Proven = !t.Back // Who went back does not want to come here again.
 	switch {
 	case len(t.To.First) > 0:
 		if err := writeAt(u.Disk.Device, 0, t.To.Record); err != nil {
@@ -42,7 +43,7 @@ func (u *Updater) commit() error {
 	}
 	id := t.ID
 	u.state.Spare, u.state.Confirmed = &old, id
-	o := u.state.end("confirmed", "")
+	o := u.state.end("confirmed", t.Why)
 	if err := u.save(); err != nil {
 		return err
 	}

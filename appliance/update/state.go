@@ -32,6 +32,8 @@ type Version struct {
 	// version. Without them its kernel is the one in use.
 	First  []byte `json:"first,omitempty"`
 	Record []byte `json:"record,omitempty"`
+	// Proven says that the box has run it, until an update that somebody sent took its place.
+	Proven bool `json:"proven,omitempty"`
 }
 
 // String names a version for people.
@@ -52,9 +54,11 @@ type Trial struct {
 	To       Version   `json:"to"`
 	InPlace  bool      `json:"in_place,omitempty"` // its kernel has to be written over the one in use: there is no room for two
 	Switched time.Time `json:"switched"`
-	Started  bool      `json:"started"` // the new kernel was loaded and is being started
-	Commit   bool      `json:"commit"`  // it was found healthy, and is being made the one that the box starts
-	Reason   string    `json:"reason,omitempty"`
+	Started  bool      `json:"started"`          // the new kernel was loaded and is being started
+	Commit   bool      `json:"commit"`           // it was found healthy, and is being made the one that the box starts
+	Reason   string    `json:"reason,omitempty"` // why it was given up
+	Back     bool      `json:"back,omitempty"`   // to the version before, and no update
+	Why      string    `json:"why,omitempty"`    // the box began it by itself, for that reason
 	// Before is how the box was when the update was asked for, in the words of Health.
 	Before json.RawMessage `json:"before,omitempty"`
 }

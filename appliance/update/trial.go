@@ -55,6 +55,9 @@ func (u *Updater) settle() {
 		if t.Commit {
 			u.undo()
 		}
+		if u.state.Spare != nil {
+			u.state.Spare.Proven = false
+		}
 		o := u.state.end("reverted", t.Reason)
 		u.Log.Error("the box is back on the old version", "trial", o.ID, "failed", o.To, "runs", o.From, "reason", o.Reason)
 		tell("update to %s reverted: %s", o.To, o.Reason)

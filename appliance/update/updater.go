@@ -1,10 +1,10 @@
 package update
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -130,7 +130,7 @@ func (u *Updater) Switch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trial, err := u.newTrial(ctx, to)
+	trial, err := u.newTrial(to, u.Health.Look(ctx))
 	if err != nil {
 		return err
 	}
@@ -150,27 +150,8 @@ func (u *Updater) Switch(ctx context.Context) error {
 	return u.stage.clear()
 }
 
-// Rollback has the next restart try the version before this one.
-func (u *Updater) Rollback(ctx context.Context) error {
-	if !u.turn.TryLock() {
-		return errBusy
-	}
-	defer u.turn.Unlock()
-	u.mu.Lock()
-	spare := u.state.Spare
-	u.mu.Unlock()
-	if u.trying.Load() || spare == nil {
-		return refuse(http.StatusConflict, "there is no other version that is whole")
-	}
-	trial, err := u.newTrial(ctx, *spare)
-	if err != nil {
-		return err
-	}
-	return u.change(func(s *State) { s.Trial = trial })
-}
-
-// newTrial returns a trial of a version, not started yet.
-func (u *Updater) newTrial(ctx context.Context, to Version) (*Trial, error) {
+// newTrial returns a trial of a version, not started yet; before is how the box was, in the words of Health.
+func (u *Updater) newTrial(to Version, before json.RawMessage) (*Trial, error) {
 	from := Version{Root: u.Disk.Active, Name: u.Name}
 	var err error
 	if from.First, err = readAt(u.Disk.Boot, 0, sector); err != nil {
@@ -181,7 +162,7 @@ func (u *Updater) newTrial(ctx context.Context, to Version) (*Trial, error) {
 	}
 	return &Trial{
 		ID: rand.Text()[:12], From: from, To: to,
-		Switched: time.Now().UTC().Truncate(time.Second), Before: u.Health.Look(ctx),
+		Switched: time.Now().UTC().Truncate(time.Second), Before: before,
 	}, nil
 }
 
@@ -258,70 +239,4 @@ func (u *Updater) record(first []byte) ([]byte, error) {
 	}
 	defer f.Close()
 	return point(text, withFirst{f, first}, u.stage.limits[bootPart], u.Disk.BootStart)
-}
-
-// Start loads the kernel of the trial that waits, so that launch can start it. It reports whether there is one.
-func (u *Updater) Start() (bool, error) {
-	if !u.turn.TryLock() {
-		return false, errBusy
-	}
-	defer u.turn.Unlock()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.state.Trial == nil || u.trying.Load() {
-		return false, nil
-	}
-	if err := u.prepare(u.state.Trial); err != nil {
-		u.state.end("not started", err.Error())
-		return false, errors.Join(err, u.save())
-	}
-	u.state.Trial.Started = true
-	return true, u.save()
-}
-
-// prepare loads the trial's kernel and command line.
-func (u *Updater) prepare(t *Trial) error {
-	path := u.Disk.Boot
-	if t.InPlace {
-		path = u.stage.path(bootPart)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	limit, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	from := io.ReaderAt(f)
-	if len(t.To.First) > 0 {
-		from = withFirst{f, t.To.First}
-	}
-	read := func(name string) ([]byte, error) {
-		where, err := find(from, limit, name)
-		if err != nil {
-			return nil, err
-		}
-		return where.read(from)
-	}
-	kernel, err := read(kernelFile)
-	if err != nil {
-		return err
-	}
-	line, err := read(commandFile)
-	if err != nil {
-		return err
-	}
-	line = rootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
-	line = fmt.Appendf(line, " %s%s", Argument, t.ID)
-	if err := os.MkdirAll(u.Memory, 0o755); err != nil {
-		return err
-	}
-	file := filepath.Join(u.Memory, "kernel")
-	defer os.Remove(file)
-	if err := os.WriteFile(file, kernel, 0o600); err != nil {
-		return err
-	}
-	return u.load(file, string(line))
 }

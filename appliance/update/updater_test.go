@@ -405,6 +405,77 @@ func TestDecided(t *testing.T) {
 	}
 }
 
+// What cannot be mended goes back to the version before it, by itself, once, and never to one that has not proven itself.
+func TestFallBack(t *testing.T) {
+	m := newMachine(t)
+	u := m.start()
+	none := func(u *Updater, when string) {
+		t.Helper()
+		if err := u.FallBack(t.Context(), "it hangs"); err == nil || len(m.did) != 0 {
+			t.Errorf("%s: it falls back, %v", when, err)
+		}
+	}
+	none(u, "there was no update yet")
+	if err := u.GiveUp("it hangs"); err == nil {
+		t.Error("no version is on trial, and it is given up")
+	}
+	update := func(root int, kernel string) *Updater {
+		t.Helper()
+		u, _ := m.back()
+		send(t, run(t, &Server{Gokrazy: gokrazy(t), Updates: u}), rootImage(kernel), bootImage(t, kernel))
+		none(u, "an update waits for its trial")
+		if trial, err := u.Start(); !trial || err != nil {
+			t.Fatal(trial, err)
+		}
+		return m.tried(root)
+	}
+	u = update(disk.RootB, "kernel 2")
+	none(u, "this version is on trial")
+	if err := u.GiveUp("it hangs"); err != nil || <-m.did != "reboot" {
+		t.Fatal(err)
+	}
+	m.line, m.disk.Active = "", disk.RootA
+	u = m.start()
+	if o := last(t, u); o.Outcome != "reverted" || o.Reason != "it hangs" {
+		t.Errorf("%+v", o)
+	}
+	none(u, "the other version was given up")
+
+	over(t, update(disk.RootB, "kernel 3"))
+	u, _ = m.back()
+	// The first time the older version does no better; so it is not tried again.
+	m.health.err = errors.New("it hangs as well")
+	if err := u.FallBack(t.Context(), "it hangs"); err != nil || <-m.did != "launch" || m.kernel != "kernel 1" {
+		t.Fatal(err, m.kernel)
+	}
+	over(t, m.tried(disk.RootA))
+	if m.health.before != `"known"` || <-m.did != "reboot" {
+		t.Errorf("it was compared with %s", m.health.before)
+	}
+	m.line = ""
+	u, _ = m.back()
+	if o := last(t, u); o.Outcome != "reverted" || m.disk.Active != disk.RootB {
+		t.Errorf("%+v, from %d", o, m.disk.Active)
+	}
+	none(u, "the older version was tried")
+
+	m.health.err = nil
+	over(t, update(disk.RootA, "kernel 4"))
+	u, _ = m.back()
+	if err := u.FallBack(t.Context(), "it hangs"); err != nil || <-m.did != "launch" || m.kernel != "kernel 3" {
+		t.Fatal(err, m.kernel)
+	}
+	over(t, m.tried(disk.RootB))
+	u, kernel := m.back()
+	if o := last(t, u); o.Outcome != "confirmed" || o.Reason != "it hangs" || kernel != "kernel 3" {
+		t.Errorf("%+v, %s", o, kernel)
+	}
+	none(u, "it was fallen back from")
+	if err := u.Rollback(t.Context()); err != nil {
+		t.Errorf("somebody may want it nevertheless: %v", err)
+	}
+}
+
 // What is too large, cut short or wrong is refused, and leaves the disk and /perm as they were.
 func TestRefused(t *testing.T) {
 	m := newMachine(t)

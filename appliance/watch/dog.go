@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +21,6 @@ import (
 // reset would not mend that. An end that was asked for disarms it; the end of this program by itself does not.
 type Dog struct {
 	Path string // /dev/watchdog1
-	// Stopped tells that somebody has stopped the accelerator on purpose. Nil: nobody ever does.
-	Stopped func(ctx context.Context) bool
 
 	file   *os.File
 	missed error // why it is not armed, once that was tried

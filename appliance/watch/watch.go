@@ -23,12 +23,17 @@ type Watcher struct {
 	Socket  string // admin socket of the accelerator, for a second opinion
 	Listen  string // where it listens, until it says so itself
 	Program string // name of its executable; nothing else is ever ended
-	// Escalate is called when ending it has not helped, and again after a minute if it is still needed. It may not return.
+	// Escalate is called when ending it has not helped, or it does not come back, and again after a minute if it is still
+	// needed. It may not return. See Escalation.
 	Escalate func(ctx context.Context, why string) error
 	// Ends is how often it is ended within Within; 0: 5 times in 10 minutes.
 	Ends   int
 	Within time.Duration
-	Every  time.Duration // from one probe to the next; 0: 1 s
+	// Gone is how long nobody may listen, once somebody did, before it is handed on; 0: 2 minutes.
+	Gone time.Duration
+	// Stopped tells that somebody has stopped the accelerator on purpose. Nil: nobody ever does.
+	Stopped func(ctx context.Context) bool
+	Every   time.Duration // from one probe to the next; 0: 1 s
 	// Timeout of a probe; 0: 3 s. Five of them, or eight where the processor is in use, end it.
 	Timeout time.Duration
 	Dog     *Dog         // may be nil
@@ -39,6 +44,7 @@ type Watcher struct {
 	known     process.ID // who has the admin socket
 	ended     []time.Time
 	escalated time.Time
+	listened  time.Time // when somebody did last; zero: nobody did yet
 
 	mu   sync.Mutex
 	note health.Check // guarded by mu
@@ -51,6 +57,7 @@ func (w *Watcher) String() string { return "watch" }
 func (w *Watcher) Run(ctx context.Context) error {
 	w.Log = cmp.Or(w.Log, slog.Default())
 	w.Ends, w.Within = cmp.Or(w.Ends, 5), cmp.Or(w.Within, 10*time.Minute)
+	w.Gone = cmp.Or(w.Gone, 2*time.Minute)
 	w.Every, w.Timeout = cmp.Or(w.Every, every), cmp.Or(w.Timeout, timeout)
 	defer w.Dog.release()
 	if o, err := ask(ctx, w.Socket); err == nil {
@@ -75,10 +82,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		last = v
 		w.say(v, failed.failed)
-		if v == absent {
+		if v != absent {
+			w.listened = time.Now()
+		} else {
 			if o, err := ask(ctx, w.Socket); err == nil { // A new one may listen elsewhere.
 				w.heard(o)
 			}
+			w.missed(ctx)
 		}
 		w.feed(ctx, v)
 		if failed.add(v) {
@@ -105,11 +115,27 @@ func (w *Watcher) act(ctx context.Context, v verdict) {
 		w.Log.Error("the accelerator hung and was ended", "why", v, "pid", id.PID, "time_number", len(w.ended), "of", w.Ends, "within", w.Within)
 		return
 	}
+	w.escalate(ctx, fmt.Sprintf("the accelerator hangs, and was ended %d times in %v", len(w.ended), w.Within))
+}
+
+// missed hands on when it does not come back. One that never was there is not missed: its configuration may be wrong, and
+// nothing that can be done here helps.
+func (w *Watcher) missed(ctx context.Context) {
+	if gone := time.Since(w.listened); w.listened.IsZero() || gone < w.Gone || w.stopped(ctx) {
+		return
+	}
+	w.escalate(ctx, fmt.Sprintf("the accelerator does not come back: nobody has listened for %v", w.Gone))
+}
+
+func (w *Watcher) stopped(ctx context.Context) bool { return w.Stopped != nil && w.Stopped(ctx) }
+
+// escalate hands on, at most once a minute.
+func (w *Watcher) escalate(ctx context.Context, why string) {
+	now := time.Now()
 	if !w.escalated.IsZero() && now.Sub(w.escalated) < time.Minute {
 		return
 	}
 	w.escalated = now
-	why := fmt.Sprintf("the accelerator hangs, and was ended %d times in %v", len(w.ended), w.Within)
 	w.Log.Error("ending it does not help", "why", why)
 	if w.Escalate == nil {
 		return
@@ -159,7 +185,7 @@ func (w *Watcher) feed(ctx context.Context, v verdict) {
 	case busy, unclear:
 		w.Dog.feed(w.Log)
 	case absent:
-		if w.Dog.Stopped != nil && w.Dog.Stopped(ctx) {
+		if w.stopped(ctx) {
 			w.Dog.feed(w.Log)
 		}
 	}

@@ -3,6 +3,7 @@ package watch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -233,6 +235,132 @@ func TestEscalate(t *testing.T) {
 	}
 	if a.Count() != 3 {
 		t.Errorf("it was started %d times", a.Count())
+	}
+}
+
+// older is a version to fall back to.
+type older struct {
+	trial bool  // the one that runs is on trial
+	none  error // there is no older one
+	did   chan string
+}
+
+func (o *older) GiveUp(why string) error {
+	if !o.trial {
+		return errors.New("no version is on trial")
+	}
+	o.did <- "given up: " + why
+	return nil
+}
+
+func (o *older) FallBack(_ context.Context, why string) error {
+	if o.none == nil {
+		o.did <- "fell back: " + why
+	}
+	return o.none
+}
+
+// A real accelerator hangs again and again: what is done then is the first step that is possible.
+func TestSteps(t *testing.T) {
+	none := errors.New("there is none")
+	for _, test := range []struct {
+		name     string
+		versions *older
+		allowed  bool
+		want     string
+	}{
+		{"on trial", &older{trial: true}, true, "given up: the accelerator hangs"},
+		{"on trial, on somebody else's machine", &older{trial: true}, false, "given up: the accelerator hangs"},
+		{"an older version", &older{}, true, "fell back: the accelerator hangs"},
+		{"no older version", &older{none: none}, true, "rebooted"},
+		{"no versions", nil, true, "rebooted"},
+		{"an older version, on somebody else's machine", &older{}, false, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			a := supervised.Start(t)
+			did := make(chan string, 10)
+			e := &Escalation{Log: slog.New(slog.DiscardHandler), Reboot: &Reboot{
+				File: filepath.Join(a.Dir, "reboot.json"), Allowed: test.allowed, restart: func() error { did <- "rebooted"; return nil },
+				uptime: func() time.Duration { return time.Minute },
+			}}
+			if test.versions != nil {
+				test.versions.did = did
+				e.Versions = test.versions
+			}
+			w := &Watcher{Socket: a.Socket, Program: "accelerator", Listen: a.Listen, Every: 10 * time.Millisecond, Timeout: 300 * time.Millisecond, Ends: 1, Escalate: e.Escalate}
+			log := run(t, w)
+			until(t, "a probe passes", func() bool { return w.Notes()[0].State == health.OK })
+			stop(t, pid(t, a))
+			until(t, "it is ended", func() bool { return a.Count() == 2 && answers(a.Listen) })
+			stop(t, pid(t, a))
+			if test.want == "" {
+				until(t, "it is said", func() bool { return strings.Contains(log.String(), "this machine may not be rebooted") })
+				if len(did) != 0 {
+					t.Error(<-did)
+				}
+				return
+			}
+			select {
+			case got := <-did:
+				if !strings.HasPrefix(got, test.want) {
+					t.Error(got)
+				}
+			case <-time.After(patience):
+				t.Fatal("nothing was done")
+			}
+			if test.want == "rebooted" { // And not again, within the hour.
+				if err := e.Escalate(t.Context(), "it hangs"); err == nil || len(did) != 0 {
+					t.Errorf("once more: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// One that is gone for good is handed on, if it had been there, and unless somebody stopped it.
+func TestGone(t *testing.T) {
+	a := supervised.Start(t)
+	asked := make(chan string, 10)
+	var stopped atomic.Bool
+	stopped.Store(true)
+	never := supervised.FreeAddress(t)
+	w := &Watcher{Socket: filepath.Join(a.Dir, "none"), Program: "accelerator", Listen: never, Every: 10 * time.Millisecond, Gone: 200 * time.Millisecond,
+		Stopped:  func(context.Context) bool { return stopped.Load() },
+		Escalate: func(_ context.Context, why string) error { asked <- why; return nil }}
+	log := run(t, w)
+	until(t, "nobody listens", func() bool { return w.Notes()[0].Detail == "nobody listens" })
+	l, err := net.Listen("tcp", never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	until(t, "a probe passes", func() bool { return w.Notes()[0].State == health.OK })
+	if len(asked) != 0 {
+		t.Error("one that never was there is missed")
+	}
+	l.Close()
+	until(t, "nobody listens any more", func() bool { return w.Notes()[0].Detail == "nobody listens" })
+	time.Sleep(5 * w.Gone) // Nothing happens in this time, and that is the point.
+	if len(asked) != 0 {
+		t.Errorf("one that was stopped is missed: %s", log)
+	}
+	stopped.Store(false)
+	select {
+	case why := <-asked:
+		if !strings.Contains(why, "does not come back") {
+			t.Error(why)
+		}
+	case <-time.After(patience):
+		t.Fatal("it is not missed")
 	}
 }
 

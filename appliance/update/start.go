@@ -1,0 +1,81 @@
+package update
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Start loads the kernel of the trial that waits, so that launch can start it. It reports whether there is one.
+func (u *Updater) Start() (bool, error) {
+	if !u.turn.TryLock() {
+		return false, errBusy
+	}
+	defer u.turn.Unlock()
+	return u.start()
+}
+
+// start is Start. Hold turn.
+func (u *Updater) start() (bool, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state.Trial == nil || u.trying.Load() {
+		return false, nil
+	}
+	if err := u.prepare(u.state.Trial); err != nil {
+		u.state.end("not started", err.Error())
+		return false, errors.Join(err, u.save())
+	}
+	u.state.Trial.Started = true
+	return true, u.save()
+}
+
+// prepare loads the trial's kernel and command line.
+func (u *Updater) prepare(t *Trial) error {
+	path := u.Disk.Boot
+	if t.InPlace {
+		path = u.stage.path(bootPart)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	limit, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	from := io.ReaderAt(f)
+	if len(t.To.First) > 0 {
+		from = withFirst{f, t.To.First}
+	}
+	read := func(name string) ([]byte, error) {
+		where, err := find(from, limit, name)
+		if err != nil {
+			return nil, err
+		}
+		return where.read(from)
+	}
+	kernel, err := read(kernelFile)
+	if err != nil {
+		return err
+	}
+	line, err := read(commandFile)
+	if err != nil {
+		return err
+	}
+	line = rootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
+	line = fmt.Appendf(line, " %s%s", Argument, t.ID)
+	if err := os.MkdirAll(u.Memory, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(u.Memory, "kernel")
+	defer os.Remove(file)
+	if err := os.WriteFile(file, kernel, 0o600); err != nil {
+		return err
+	}
+	return u.load(file, string(line))
+}
