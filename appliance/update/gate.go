@@ -31,6 +31,10 @@ func (u *Updater) OnTrial() bool { return u.trying.Load() }
 func (u *Updater) gate(ctx context.Context) {
 	u.mu.Lock()
 	t := u.state.Trial
+	if t == nil { // Somebody was faster.
+		u.mu.Unlock()
+		return
+	}
 	t.To.Name = u.Name
 	id, from, before := t.ID, t.From, t.Before
 	err := u.save()
