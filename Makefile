@@ -2,6 +2,7 @@
 
 BOARD ?= amd64
 BOX   ?= ramjet
+KEY   ?= update.key
 SITE  ?= accelerator/demo/site
 # Stories that measure times run alone; then the others, two at a time.
 FIRST   = $(addprefix ./appliance/vmtest/,serve update badupdate cold unplug)
@@ -10,7 +11,7 @@ STORIES = $(addprefix ./appliance/vmtest/,forward failover config hang recorder 
 SOAK    = $(addprefix ./appliance/vmtest/,powercut)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check stories soak image vm update bench microbench vuln clean
+.PHONY: help run test check stories soak image vm update signed bench microbench vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +47,11 @@ vm: ## boot the image in QEMU. BOARD=amd64 or arm64, SITE=directory, ACCEL=kvm w
 update: ## send this version to a running box: gok update. BOARD=its kind, BOX=its host name or address
 	go run ./appliance/image -board $(BOARD) -box $(BOX) -prepare
 	go tool gok --parent_dir build -i ramjet-$(BOARD) update
+
+signed: ## the same, signed with a key of minisign: KEY=its file
+	go run ./appliance/image -board $(BOARD) -parts build/parts-$(BOARD)
+	go run ./appliance sign -key $(KEY) build/parts-$(BOARD)
+	go run ./appliance update -box $(BOX) build/parts-$(BOARD)
 
 bench: ## compare with nginx, H2O, HAProxy and others: 20 minutes on a quiet machine; writes accelerator/bench/RESULTS.md
 	go run ./accelerator/bench

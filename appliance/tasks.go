@@ -37,7 +37,7 @@ func (s *settings) rest(recording *recording) []Task {
 	tasks := []Task{steering.desk, steering.network}
 	trying := steering.trying
 	if closed == nil && s.update != "" {
-		updater, err := newUpdater(&health.Gate{Tree: watching.tree})
+		updater, err := newUpdater(&health.Gate{Tree: watching.tree}, s.keys())
 		if err != nil {
 			slog.Warn("updates are no trials on this machine: gokrazy makes them", "err", err)
 		} else {
@@ -45,7 +45,9 @@ func (s *settings) rest(recording *recording) []Task {
 			watching.last.Versions = updater
 			trying = func() bool { return steering.trying() || updater.OnTrial() }
 		}
-		tasks = append(tasks, &update.Server{Listen: s.update, Gokrazy: gokrazySocket, Access: who, Updates: updater, Pages: recording.pages()})
+		tasks = append(tasks, &update.Server{
+			Listen: s.update, Gokrazy: gokrazySocket, Access: who, Updates: updater, Keys: s.keys(), Pages: recording.pages(),
+		})
 	}
 	if closed == nil && s.control != "" {
 		tasks = append(tasks, &control.Server{Listen: s.control, Socket: s.admin, Access: who, Health: watching.tree, Pages: recording.pages()})

@@ -25,7 +25,7 @@ const (
 )
 
 // Names are the commands; all other words are for the program on the box.
-var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep"}
+var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep", "sign", "update"}
 
 // Usage is the help for all of them.
 const Usage = `Steer a box from any computer:
@@ -46,6 +46,9 @@ const Usage = `Steer a box from any computer:
   appliance rollback [ID]               have the release before the live one back, or that one
   appliance keep N                      keep the last N releases, 1 to 1000
   appliance token list | make NAME SCOPE,... | revoke ID
+
+  appliance sign -h                     sign an update with a key of minisign
+  appliance update -h                   send a signed update
 
 Each change of a setting is a trial: you see what would change, it is applied, and unless it is confirmed in time over a new
 connection, the box takes it back by itself. So nothing that you do here can cut you off for good.
@@ -114,6 +117,12 @@ func envOr(name, otherwise string) string {
 func Run(args []string, t *Terminal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	switch args[0] {
+	case "sign":
+		return finish(t, "sign", sign(args[1:], t))
+	case "update":
+		return finish(t, "update", sendUpdate(ctx, args[1:], t))
+	}
 	var o options
 	flags := o.flags(args[0])
 	flags.SetOutput(io.Discard)
@@ -127,14 +136,20 @@ func Run(args []string, t *Terminal) int {
 	default:
 		err = usageError{err}
 	}
-	if err == nil {
+	return finish(t, args[0], err)
+}
+
+// finish says what was wrong, and returns the exit status.
+func finish(t *Terminal, name string, err error) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
-	}
-	fmt.Fprintln(t.Err, "appliance:", err)
-	if errors.As(err, new(usageError)) {
-		fmt.Fprintf(t.Err, "see appliance %s -h\n", args[0])
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(t.Err, "appliance:", err)
+		fmt.Fprintf(t.Err, "see appliance %s -h\n", name)
 		return exitUsage
 	}
+	fmt.Fprintln(t.Err, "appliance:", err)
 	return exitFailed
 }
 

@@ -37,6 +37,7 @@ func run(ctx context.Context) error {
 		password = flag.String("update-password", "", "password of the update interface (default: made once, in build/http-password.txt)")
 		box      = flag.String("box", "", "host name or address of a running box, for gok update")
 		prepare  = flag.Bool("prepare", false, "write only the instance directory that gok update reads")
+		parts    = flag.String("parts", "", "write what gok update would send into this directory, to be signed, and nothing else")
 		changed  = flag.Bool("if-changed", false, "keep an image that was built from the same sources")
 	)
 	flag.Parse()
@@ -54,6 +55,9 @@ func run(ctx context.Context) error {
 	spec := &instance.Spec{
 		Root: root, Board: chosen, Out: *out, Size: *size, Version: *version,
 		Password: *password, Host: *box, IfChanged: *changed, Log: os.Stdout,
+	}
+	if *parts != "" {
+		return instance.Parts(ctx, spec, *parts)
 	}
 	if *prepare {
 		return instance.Prepare(ctx, spec)

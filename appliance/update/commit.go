@@ -43,6 +43,9 @@ func (u *Updater) commit() error {
 	}
 	id := t.ID
 	u.state.Spare, u.state.Confirmed = &old, id
+	if t.Signed.After(u.state.Signed) {
+		u.state.Signed = t.Signed
+	}
 	o := u.state.end("confirmed", t.Why)
 	if err := u.save(); err != nil {
 		return err

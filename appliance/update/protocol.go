@@ -50,6 +50,7 @@ func (u *Updater) register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /update/rollback", func(w http.ResponseWriter, r *http.Request) { u.answer(w, "rollback", u.Rollback(r.Context())) })
 	mux.HandleFunc("POST /update/confirm", func(w http.ResponseWriter, _ *http.Request) { u.answer(w, "confirm", u.Keep()) })
 	mux.HandleFunc("POST /update/revert", u.revert)
+	mux.HandleFunc("PUT /update/signature", u.putSignature)
 	mux.HandleFunc("/update/bootonly", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "a kernel is tried with its root: send both", http.StatusNotImplemented)
 	})
@@ -82,7 +83,7 @@ func (u *Updater) put(w http.ResponseWriter, r *http.Request, part string) {
 		u.answer(w, part, refuse(http.StatusConflict, "the running version is still on trial"))
 		return
 	}
-	sum, err := u.stage.receive(part, r)
+	sum, err := u.receive(part, r)
 	if err != nil {
 		u.answer(w, part, err)
 		return

@@ -25,6 +25,7 @@ type Server struct {
 	Gokrazy string                  // gokrazy's Unix socket
 	Access  *access.Access          // who is let in
 	Updates *Updater                // makes updates trials; nil: gokrazy makes them as it does
+	Keys    []string                // as Updater has them
 	Pages   map[string]http.Handler // what else this program answers, by pattern
 	Log     *slog.Logger            // nil means slog.Default()
 }
@@ -97,6 +98,10 @@ func (s *Server) handler() http.Handler {
 		mux.Handle(pattern, page)
 	}
 	mux.HandleFunc("POST /poweroff", s.power)
+	for _, path := range []string{"/update/", "/uploadtemp/", "/divert"} { // What is answered here comes before it.
+		mux.Handle(path, s.guarded(s.gokrazy()))
+	}
+	mux.Handle("GET /update/features", s.gokrazy())
 	if s.Updates == nil {
 		mux.HandleFunc("POST /reboot", s.power)
 		mux.Handle("/", s.gokrazy())

@@ -62,8 +62,8 @@ func (s *stage) clear() error {
 }
 
 // receive keeps a part, and returns its hash as gokrazy does. A part that is too large, cut short or not what it should
-// be is refused, and leaves nothing.
-func (s *stage) receive(part string, r *http.Request) (sum []byte, err error) {
+// be is refused, and leaves nothing. vouched, if it is not nil, is asked with its SHA-256.
+func (s *stage) receive(part string, r *http.Request, vouched func(sum []byte) error) (sum []byte, err error) {
 	limit := s.limits[part]
 	if r.ContentLength > limit {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "%s: %d bytes do not fit into the %d bytes it is for", part, r.ContentLength, limit)
@@ -91,7 +91,8 @@ func (s *stage) receive(part string, r *http.Request) (sum []byte, err error) {
 	if r.Header.Get("X-Gokrazy-Update-Hash") == "crc32" {
 		h = crc32.NewIEEE()
 	}
-	n, err := io.Copy(&roomy{f: f, need: max(r.ContentLength, 0)}, io.TeeReader(io.LimitReader(r.Body, limit+1), h))
+	strong := sha256.New()
+	n, err := io.Copy(&roomy{f: f, need: max(r.ContentLength, 0)}, io.TeeReader(io.LimitReader(r.Body, limit+1), io.MultiWriter(h, strong)))
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return nil, refuse(http.StatusInsufficientStorage, "%s: /perm is full after %d bytes", part, n)
@@ -99,6 +100,11 @@ func (s *stage) receive(part string, r *http.Request) (sum []byte, err error) {
 		return nil, fmt.Errorf("%s, after %d bytes: %w", part, n, err)
 	case n > limit:
 		return nil, refuse(http.StatusRequestEntityTooLarge, "%s: more than the %d bytes it is for", part, limit)
+	}
+	if vouched != nil {
+		if err := vouched(strong.Sum(nil)); err != nil {
+			return nil, err
+		}
 	}
 	if err := check(part, f, n); err != nil {
 		return nil, refuse(http.StatusUnprocessableEntity, "%s: %w", part, err)

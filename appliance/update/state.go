@@ -19,6 +19,8 @@ type State struct {
 	Spare *Version `json:"spare,omitempty"`
 	// Confirmed is the trial that the running version came by.
 	Confirmed string `json:"confirmed,omitempty"`
+	// Signed is when the list of the newest signed update was made that the box has confirmed.
+	Signed time.Time `json:"signed,omitzero"`
 	// History has the last updates, the newest last.
 	History []Outcome `json:"history"`
 }
@@ -57,6 +59,7 @@ type Trial struct {
 	Started  bool      `json:"started"`          // the new kernel was loaded and is being started
 	Commit   bool      `json:"commit"`           // it was found healthy, and is being made the one that the box starts
 	Reason   string    `json:"reason,omitempty"` // why it was given up
+	Signed   time.Time `json:"signed,omitzero"`  // when its list was made, if it had one
 	Back     bool      `json:"back,omitempty"`   // to the version before, and no update
 	Why      string    `json:"why,omitempty"`    // the box began it by itself, for that reason
 	// Before is how the box was when the update was asked for, in the words of Health.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ramjet/appliance/update/disk"
+	"ramjet/appliance/update/signed"
 )
 
 // Updater makes every update a trial: it writes the new version beside the one that runs, has the machine start it once,
@@ -28,7 +29,10 @@ type Updater struct {
 	Name   string // of the version that runs
 	Line   string // the kernel's command line
 	Health Health
-	Log    *slog.Logger // nil means slog.Default()
+	// Keys are files of the keys that updates have to be signed with; the first one that is there counts. None is: an
+	// update needs no signature.
+	Keys []string
+	Log  *slog.Logger // nil means slog.Default()
 
 	// Steady is how long the box has to be healthy without a break, Deadline until when. 0 means 5 and 35 seconds.
 	Steady, Deadline time.Duration
@@ -41,7 +45,8 @@ type Updater struct {
 	stage  stage
 	trying atomic.Bool // the version that runs is on trial
 
-	turn  sync.Mutex // one request at a time that sends or changes something
+	turn  sync.Mutex       // one request at a time that sends or changes something
+	list  *signed.Manifest // guarded by turn: of the update that is being sent; nil: none, or no good one
 	mu    sync.Mutex
 	state State // guarded by mu: as it is on the disk
 	given bool  // guarded by mu: the version on trial is given up, and the machine about to start anew
@@ -108,6 +113,9 @@ func (u *Updater) Switch(ctx context.Context) error {
 	if u.trying.Load() {
 		return refuse(http.StatusConflict, "the running version is still on trial")
 	}
+	if err := u.vouched(); err != nil {
+		return err
+	}
 	root, err := os.Open(u.stage.path(rootPart))
 	if err != nil {
 		return refuse(http.StatusConflict, "no root has been sent")
@@ -135,6 +143,9 @@ func (u *Updater) Switch(ctx context.Context) error {
 		return err
 	}
 	trial.InPlace = inPlace
+	if u.list != nil {
+		trial.Signed = u.list.Made
+	}
 	err = u.change(func(s *State) {
 		if s.Trial = trial; !inPlace {
 			s.Spare = &to

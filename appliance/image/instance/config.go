@@ -22,11 +22,11 @@ const versionFlag = "-X main.version="
 // top of the repository. It works on the bare JSON tree, so that a setting
 // which this program does not know reaches gok unchanged.
 //
-// password guards the box's web interface and update API: gok sends it, and the
-// image holds its hash. gokrazy itself is built without one, so that it listens on
+// password guards the box's web interface and update API: gok sends it, and
+// files, which the image holds besides, has its hash. gokrazy itself is built without one, so that it listens on
 // its Unix socket alone, behind the appliance. host is where "gok update" finds
 // the box; empty means the box's own host name.
-func Config(top []byte, board Board, version, password, hash, host string) ([]byte, error) {
+func Config(top []byte, board Board, version, password, host string, files map[string]string) ([]byte, error) {
 	var tree map[string]any
 	if err := json.Unmarshal(top, &tree); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
@@ -61,7 +61,7 @@ func Config(top []byte, board Board, version, password, hash, host string) ([]by
 	stamped := false
 	packages, _ := tree["PackageConfig"].(map[string]any)
 	if appliance, ok := packages["ramjet/appliance"].(map[string]any); ok {
-		appliance["ExtraFileContents"] = map[string]any{access.Default.Image: hash}
+		appliance["ExtraFileContents"] = files
 	}
 	for _, p := range packages {
 		settings, _ := p.(map[string]any)

@@ -33,7 +33,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"version with a blank", string(top(t)), "v1 -X main.evil=1", "blanks"},
 		{"version with a quote", string(top(t)), "v'1", "quotes"},
 	} {
-		_, err := Config([]byte(test.config), board, test.version, "secret", "$2a$", "")
+		_, err := Config([]byte(test.config), board, test.version, "secret", "", nil)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one with %q", test.name, err, test.want)
 		}
@@ -62,7 +62,7 @@ func TestConfigBoards(t *testing.T) {
 		KernelExtraArgs []string
 	}
 	for _, board := range Boards() {
-		text, err := Config(top(t), board, "v1.2-3-gabc", "secret word", "$2a$10$hash", "192.0.2.1")
+		text, err := Config(top(t), board, "v1.2-3-gabc", "secret word", "192.0.2.1", map[string]string{"/etc/ramjet/password": "$2a$10$hash"})
 		if err != nil {
 			t.Fatal(err)
 		}

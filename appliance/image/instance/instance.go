@@ -17,6 +17,9 @@ import (
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"ramjet/appliance/access"
+	"ramjet/appliance/update/signed"
 )
 
 // DefaultSize is the size of an image in bytes: 2 GiB, which leaves about
@@ -121,7 +124,17 @@ func (s *Spec) prepare() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := Config(top, s.Board, s.Version, s.Password, hash, s.Host)
+	files := map[string]string{access.Default.Image: hash}
+	// Who has a key has the box take only what is signed with it.
+	if key, err := os.ReadFile(filepath.Join(s.Root, "build", "update.pub")); err == nil {
+		if _, err := signed.Keys(key); err != nil {
+			return nil, fmt.Errorf("build/update.pub: %w", err)
+		}
+		files["/etc/ramjet/update.pub"] = string(key)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	config, err := Config(top, s.Board, s.Version, s.Password, s.Host, files)
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +235,25 @@ func (s *Spec) gok(ctx context.Context, args ...string) error {
 		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
+}
+
+// Parts writes what "gok update" would send into a directory, as files: for who signs it.
+func Parts(ctx context.Context, s *Spec, dir string) error {
+	if err := Prepare(ctx, s); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	args := []string{"overwrite"}
+	for _, part := range signed.Parts {
+		args = append(args, "--"+part, filepath.Join(dir, part))
+	}
+	return s.gok(ctx, args...)
 }
 
 // Update builds the instance's programs anew and sends them to the running
