@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aead.dev/minisign"
+	"github.com/gokrazy/updater"
 
 	"ramjet/appliance/update/disk"
 	"ramjet/appliance/update/signed"
@@ -102,6 +103,54 @@ func TestSigned(t *testing.T) {
 	sends("no key that can be read", url+"/update/root", parts[rootPart], 403, "no public key")
 	plain := run(t, &Server{Gokrazy: gokrazy(t), Keys: keys[1:]})
 	sends("where gokrazy makes updates", plain+"/update/root", parts[rootPart], 403, "knows no signatures")
+}
+
+// flipper sends requests on, with one octet of the body changed.
+type flipper struct{ at int64 }
+
+func (f flipper) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody && r.Method == http.MethodPut {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(io.LimitReader(r.Body, f.at), &changed{r.Body, false}), r.Body}
+	}
+	return http.DefaultClient.Do(r)
+}
+
+type changed struct {
+	io.Reader
+	done bool
+}
+
+func (c *changed) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if n > 0 && !c.done {
+		b[0] ^= 1
+		c.done = true
+	}
+	return n, err
+}
+
+// A part that changes on its way looks whole, and gok finds it out by the hash in the answer: it sends no switch. One that
+// changes where it shows is refused here.
+func TestCorrupted(t *testing.T) {
+	m := newMachine(t)
+	u := m.start()
+	url := run(t, &Server{Gokrazy: gokrazy(t), Updates: u})
+	root := rootImage(strings.Repeat("root", 1000))
+	for at, says := range map[int64]string{2000: "checksum", 0: "no squashfs"} {
+		target, err := updater.NewTarget(t.Context(), strings.Replace(url, "http://", "http://gokrazy:secret@", 1)+"/", flipper{at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := target.StreamTo(t.Context(), "root", bytes.NewReader(root)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("changed at %d: gok says %v, want %q", at, err, says)
+		}
+	}
+	if got, err := os.ReadFile(m.disk.Roots[disk.RootB]); err != nil || len(bytes.Trim(got, "\x00")) > 0 || u.state.Trial != nil {
+		t.Errorf("something was written, %v", err)
+	}
 }
 
 // What does not fit onto /perm is refused at its first bytes, with what is missing.
