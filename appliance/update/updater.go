@@ -34,7 +34,7 @@ type Updater struct {
 	Keys []string
 	Log  *slog.Logger // nil means slog.Default()
 
-	// Steady is how long the box has to be healthy without a break, Deadline until when. 0 means 5 and 35 seconds.
+	// Steady is how long the box has to be healthy without a break, Deadline until when. 0 means 5 and 45 seconds.
 	Steady, Deadline time.Duration
 
 	// What the machine does; a test has its own.
@@ -64,7 +64,7 @@ func (u *Updater) Open() error {
 		u.Steady = 5 * time.Second
 	}
 	if u.Deadline == 0 {
-		u.Deadline = 35 * time.Second
+		u.Deadline = 45 * time.Second
 	}
 	if u.load == nil {
 		if err := kexecMissing(); err != nil {

@@ -28,7 +28,7 @@ const (
 
 // How long the watcher waits.
 const (
-	limit   = 60 * time.Second // for the confirmation
+	limit   = 90 * time.Second // for the confirmation: the first sign of life, and the time that the gate takes after it
 	first   = 40 * time.Second // for somebody to look after the trial
 	silence = 10 * time.Second // without a sign of them
 )
