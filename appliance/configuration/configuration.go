@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"ramjet/appliance/process"
+	"ramjet/appliance/unixhttp"
 )
 
 // MaxFile is the size in bytes of the largest file: that of the accelerator.
@@ -186,12 +186,7 @@ func (f *File) Raw(ctx context.Context) (json.RawMessage, error) {
 
 // ask makes one request to the admin socket.
 func (f *File) ask(ctx context.Context, method, path string) (string, error) {
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // It may be another accelerator by then.
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", f.Socket)
-		},
-	}}
+	client := http.Client{Transport: unixhttp.Transport(f.Socket)}
 	request, err := http.NewRequestWithContext(ctx, method, "http://accelerator"+path, nil)
 	if err != nil {
 		return "", err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/unixhttp"
 )
 
 // maxConnections bounds what strangers can occupy.
@@ -91,12 +92,7 @@ func (s *Server) proxy() http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", "accelerator"
 		},
-		Transport: &http.Transport{
-			DisableKeepAlives: true, // The accelerator may be another one by then.
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", s.Socket)
-			},
-		},
+		Transport: unixhttp.Transport(s.Socket),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the accelerator does not answer: "+err.Error(), http.StatusBadGateway)
 		},

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ramjet/appliance/unixhttp"
 )
 
 // status is what the checks read of the accelerator's GET /status.
@@ -33,16 +35,6 @@ type status struct {
 	} `json:"backends"`
 }
 
-// over returns a client that speaks to a Unix socket.
-func over(socket string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-}
-
 // get asks a server on a Unix socket; JSON is wanted from those who have two forms.
 func get(ctx context.Context, socket, path string, atMost time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
@@ -52,7 +44,8 @@ func get(ctx context.Context, socket, path string, atMost time.Duration) ([]byte
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	answer, err := over(socket).Do(request)
+	client := http.Client{Transport: unixhttp.Transport(socket)}
+	answer, err := client.Do(request)
 	if err != nil {
 		return nil, plain(err)
 	}

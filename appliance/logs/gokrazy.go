@@ -6,20 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"ramjet/appliance/unixhttp"
 )
 
 // ask makes a request to gokrazy's own interface.
 func ask(ctx context.Context, socket, path string) (io.ReadCloser, error) {
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
+	client := http.Client{Transport: unixhttp.Transport(socket)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gokrazy"+path, nil)
 	if err != nil {
 		return nil, err

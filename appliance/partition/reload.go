@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"ramjet/appliance/unixhttp"
 )
 
 // Reloader tells the accelerator that the site link was flipped: POST /reload on its Unix socket. It is a task.
@@ -40,14 +41,7 @@ func (r *Reloader) Run(ctx context.Context) error {
 	if log == nil {
 		log = slog.Default()
 	}
-	transport := &http.Transport{
-		DisableKeepAlives: true, // flips are rare, and the accelerator may be another one by then
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", r.Socket)
-		},
-	}
-	client := &http.Client{Transport: transport, Timeout: cmp.Or(r.Timeout, 30*time.Second)}
+	client := &http.Client{Transport: unixhttp.Transport(r.Socket), Timeout: cmp.Or(r.Timeout, 30*time.Second)}
 	var (
 		again    <-chan time.Time // set while there is a request to be tried again
 		deadline time.Time

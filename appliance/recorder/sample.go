@@ -5,12 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"ramjet/appliance/unixhttp"
 )
 
 // sampler measures, and remembers what it has measured before. It is owned by one goroutine.
@@ -29,12 +30,10 @@ type sampler struct {
 const keyframe = 60
 
 func newSampler(socket string) *sampler {
-	return &sampler{client: &http.Client{Timeout: 800 * time.Millisecond, Transport: &http.Transport{
-		MaxIdleConns: 1, IdleConnTimeout: 10 * time.Second, DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}}
+	transport := unixhttp.Transport(socket)
+	transport.DisableKeepAlives, transport.DisableCompression = false, true // Once a second, and not far.
+	transport.MaxIdleConns, transport.IdleConnTimeout = 1, 10*time.Second
+	return &sampler{client: &http.Client{Timeout: 800 * time.Millisecond, Transport: transport}}
 }
 
 // take measures. again tells that the accelerator is another process than before.

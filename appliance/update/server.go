@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/unixhttp"
 )
 
 // maxConnections bounds what strangers can occupy.
@@ -152,7 +153,7 @@ func finish(w http.ResponseWriter, text string) {
 
 // order asks gokrazy for a restart or the end. It ends this program on the way; so no answer may come.
 func (s *Server) order(uri string) {
-	client := http.Client{Transport: s.transport()}
+	client := http.Client{Transport: unixhttp.Transport(s.Gokrazy)}
 	answer, err := client.Post("http://gokrazy"+uri, "", nil)
 	if err != nil {
 		s.Log.Info("gokrazy was asked", "for", uri, "err", err)
@@ -161,23 +162,13 @@ func (s *Server) order(uri string) {
 	answer.Body.Close()
 }
 
-// transport leads to gokrazy.
-func (s *Server) transport() *http.Transport {
-	return &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", s.Gokrazy)
-		},
-	}
-}
-
 // gokrazy has gokrazy's own interface answer.
 func (s *Server) gokrazy() http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", "gokrazy"
 		},
-		Transport:     s.transport(),
+		Transport:     unixhttp.Transport(s.Gokrazy),
 		FlushInterval: -1, // Logs are read as they grow.
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "gokrazy does not answer: "+err.Error(), http.StatusBadGateway)

@@ -12,6 +12,7 @@ import (
 
 	"ramjet/appliance/health"
 	"ramjet/appliance/process"
+	"ramjet/appliance/unixhttp"
 )
 
 // question is answered by the accelerator itself, whatever the content and the farm are: RFC 9110 §9.3.7 calls it a ping. It
@@ -51,12 +52,7 @@ type opinion struct {
 func ask(ctx context.Context, socket string) (*opinion, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
+	client := http.Client{Transport: unixhttp.Transport(socket)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://accelerator/status", nil)
 	if err != nil {
 		return nil, err
