@@ -150,6 +150,14 @@ func (s *server) backendStates() admin.Backends {
 	return states
 }
 
+// closeUnused closes the unused connections to a backend, whoever has them.
+func (s *server) closeUnused(p *pool, b *backend.Backend) {
+	p.CloseUnused(b)
+	if s.loops != nil {
+		s.loops.CloseUnused(b)
+	}
+}
+
 // setBackendStates changes it, for all that are named or for none. A name without
 // an address means all of its addresses of now. It holds until the program ends, over
 // reloads too, or until DNS does not know the address any more.
@@ -189,6 +197,9 @@ func (s *server) setBackendStates(wanted admin.Backends) error {
 		for b, wants := range changes {
 			if wants == state && stateOf(b.Backend) != state {
 				b.Drain(state == drain)
+				if state == drain {
+					s.closeUnused(farm.pool(b.pool), b.Backend)
+				}
 				s.log.Info("backend state", "pool", b.pool, "backend", b.URL.String(), "state", state)
 			}
 		}

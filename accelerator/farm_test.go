@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -23,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ramjet/accelerator/proxy"
 )
 
 // farmLoad asks for pages until it is ended, and notes what fails.
@@ -280,6 +284,68 @@ func TestBackendStates(t *testing.T) {
 }
 
 // An https backend with an authority and a name of its own, that wants to know
+// The unused connections to a backend that is drained are closed at once, and one that is in use behind its answer.
+func TestDrainEndsUnusedConnections(t *testing.T) {
+	t.Parallel()
+	for tier, setting := range tiers {
+		t.Run(tier, func(t *testing.T) {
+			t.Parallel()
+			var open atomic.Int32
+			asked, answer := make(chan struct{}, 1), make(chan struct{})
+			address := rawBackend(t, func(c *net.TCPConn, in *bufio.Reader) {
+				open.Add(1)
+				defer open.Add(-1)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					if r.URL.Path == "/slow" {
+						asked <- struct{}{}
+						<-answer
+					}
+					fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+				}
+			})
+			other := deadAddress(t)
+			p := startHooked(t, t.TempDir(), setting+fmt.Sprintf(`"health": {"check": "off"}, "forward": {"balance": "round_robin"}, "backends": [{"url": "http://%s", "weight": 100}, {"url": "http://%s"}]`, address, other))
+			get := func(path string) {
+				answer, err := http.Get("http://" + p.listen + path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				answer.Body.Close()
+			}
+			get("/quick")
+			slow := make(chan struct{})
+			go func() { defer close(slow); get("/slow") }()
+			<-asked
+			get("/quick") // On a connection of its own.
+			if n := open.Load(); n != 2 {
+				t.Errorf("%d connections are open, want 2", n)
+			}
+			drained := time.Now()
+			if code, text := p.ask("PATCH", "/backends", `{"default": {"http://`+address+`": "drain"}}`); code != 200 {
+				t.Error(code, text)
+			}
+			left := func(want int32) {
+				t.Helper()
+				for deadline := time.Now().Add(patience); open.Load() != want && time.Now().Before(deadline); {
+					time.Sleep(5 * time.Millisecond)
+				}
+				if n, waited := open.Load(), time.Since(drained); n != want || waited >= proxy.DefaultKeepAlive/2 {
+					t.Errorf("%d connections are open after %v, want %d, and not by their age", n, waited, want)
+				}
+			}
+			left(1)
+			close(answer)
+			<-slow
+			left(0)
+		})
+	}
+}
+
 // who asks: requests and checks get through, and without the settings neither.
 func TestBackendTLS(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +60,37 @@ func TestNeverReads(t *testing.T) {
 			p.eventually("forward_in_flight", none)
 			if n := p.metric("backend_failures_total"); n != 0 {
 				t.Errorf("%d failures of the backend were counted", n)
+			}
+		})
+	}
+}
+
+// A client that stops inside of its request's body is no failure of the backend, even if
+// the request might be sent to another one: that would wait for the same body.
+func TestClientStopsInItsBody(t *testing.T) {
+	t.Parallel()
+	for tier, setting := range tiers {
+		t.Run(tier, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			serve := func(c *net.TCPConn, in *bufio.Reader) {
+				asked.Add(1)
+				_, _ = io.Copy(io.Discard, in)
+			}
+			p := startHooked(t, t.TempDir(), setting+fmt.Sprintf(`"limits": {"stall_time": "1s"}, "health": {"check": "off"}, "backends": [{"url": "http://%s"}, {"url": "http://%s"}]`,
+				rawBackend(t, serve), rawBackend(t, serve)))
+			c := p.dial()
+			fmt.Fprint(c, "PUT /x HTTP/1.1\r\nHost: example\r\nContent-Length: 10\r\n\r\nhalf ")
+			status, err := bufio.NewReader(c).ReadString('\n')
+			if err != nil || !strings.HasPrefix(status, "HTTP/1.1 408 ") {
+				t.Errorf("%q, %v", status, err)
+			}
+			p.eventually(`forward_events_total\{event="client_stalled",pool="default"\}`, func(n int) bool { return n == 1 })
+			if n := asked.Load(); n != 1 {
+				t.Errorf("%d backends were asked", n)
+			}
+			if n := p.metric("backend_failures_total"); n != 0 {
+				t.Errorf("%d failures of the backends were counted", n)
 			}
 		})
 	}

@@ -72,12 +72,17 @@ func (b *Backend) ready(warmth int64) int64 {
 	return warmth
 }
 
-// most is how many requests b may have at a time; 0 is no limit.
+// most is how many requests b may have at a time; 0 is no limit. While it comes back
+// to its full weight, it comes back to that too.
 func (p *Pool) most(b *Backend) int {
+	most := p.settings.Limits.InFlight
 	if r := b.report.Load(); r != nil && r.InFlight > 0 {
-		return r.InFlight
+		most = r.InFlight
 	}
-	return p.settings.Limits.InFlight
+	if most == 0 || p.settings.SlowStart == 0 {
+		return most
+	}
+	return max(1, int(int64(most)*b.warmth(p.settings.Now().UnixNano(), p.settings.SlowStart)/full))
 }
 
 // room reports whether b may have one more request.

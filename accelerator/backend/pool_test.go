@@ -323,6 +323,11 @@ func TestSlowStart(t *testing.T) {
 		b[0].SetHealth(Up, now)
 		now = now.Add(25 * time.Second)
 		want(0.2)
+		p.settings.Limits.InFlight = 40
+		if a, b := p.most(b[0]), p.most(b[1]); a != 10 || b != 40 {
+			t.Errorf("balance %d: it may have %d requests at a time, the other %d; want 10, 40", balance, a, b)
+		}
+		p.settings.Limits.InFlight = 0
 		now = now.Add(25 * time.Second)
 		want(1. / 3)
 		now = now.Add(50 * time.Second)

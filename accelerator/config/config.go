@@ -263,7 +263,7 @@ type Forward struct {
 	Hold time.Duration
 	// "slow_start": "0s". How long a backend that was down or left out takes to come back to its full weight, 0 to 1h.
 	SlowStart time.Duration
-	// "retries": 2. To how many other backends an idempotent request without a body goes when one fails it before its
+	// "retries": 2. To how many other backends an idempotent request, with at most 16 KiB of a body, goes when one fails it before its
 	// answer begins, 0 to 10.
 	Retries int
 	// "retry_share": 20. Most of such repetitions in percent of the requests, 0 to 100.

@@ -49,18 +49,29 @@ func (l *loop) keyOf(c *conn, r *request, b []byte, farm *Farm) []byte {
 	return nil
 }
 
-// cookieValue returns the value of a cookie (RFC 6265 §4.2), nil if there is none.
+// cookieValue returns the value of a cookie (RFC 6265 §4.2), nil if there is none. What
+// is a cookie, and what of it the value, is as for net/http: the complete tier has to
+// choose the same backend.
 func cookieValue(cookies []byte, name string) []byte {
 	for len(cookies) > 0 {
 		var pair []byte
 		pair, cookies, _ = bytes.Cut(cookies, semicolon)
-		key, value, ok := bytes.Cut(bytes.Trim(pair, " \t"), equals)
-		if ok && string(key) == name {
+		key, value, _ := bytes.Cut(bytes.Trim(pair, " \t"), equals)
+		if string(bytes.Trim(key, " \t")) != name {
+			continue
+		}
+		if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
+			value = value[1 : n-1]
+		}
+		if !bytes.ContainsFunc(value, oddInCookie) {
 			return value
 		}
 	}
 	return nil
 }
+
+// oddInCookie tells what cannot be in the value of a cookie.
+func oddInCookie(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
 
 var semicolon, equals = []byte{';'}, []byte{'='}
 

@@ -86,6 +86,9 @@ type Route func(method, host, target string) *Farm
 // request on. Without a farm route is nil.
 func (s *Server) Show(v *content.View, route Route) { s.scene.Store(&scene{v, route}) }
 
+// CloseUnused closes the unused connections to a backend, of all loops.
+func (s *Server) CloseUnused(b *backend.Backend) { s.tell(message{drained: b}) }
+
 // trusts reports whether an address is one of a proxy in front.
 func (f *Farm) trusts(a netip.Addr) bool {
 	for _, n := range f.Trusted {

@@ -1,6 +1,10 @@
 package eventloop
 
-import "sync"
+import (
+	"sync"
+
+	"ramjet/accelerator/backend"
+)
 
 // An inbox is how other goroutines tell a loop something. The loop looks into it
 // when its bell rings.
@@ -13,13 +17,14 @@ type inbox struct {
 
 // A message is one thing to be told.
 type message struct {
-	fetched key     // the piece that this connection waits for is in memory,
-	failed  bool    // or it cannot be read
-	taken   *handed // another loop gives this connection
-	linked  *linked // a connection to a backend was made, or not
-	room    bool    // there may be a slot for a connection again
-	drain   bool    // no more connections and no more requests than those begun
-	cut     bool    // end what is left
+	fetched key              // the piece that this connection waits for is in memory,
+	failed  bool             // or it cannot be read
+	taken   *handed          // another loop gives this connection
+	linked  *linked          // a connection to a backend was made, or not
+	drained *backend.Backend // gets nothing any more
+	room    bool             // there may be a slot for a connection again
+	drain   bool             // no more connections and no more requests than those begun
+	cut     bool             // end what is left
 }
 
 // post tells the loop, whose bell is rung, and reports whether it will hear it.
@@ -61,6 +66,8 @@ func (l *loop) readInbox() {
 			l.take(m.taken)
 		case m.linked != nil:
 			l.linkMade(m.linked)
+		case m.drained != nil:
+			l.closeUnused(m.drained)
 		case m.room:
 			l.hear()
 		case m.drain:

@@ -176,7 +176,7 @@ func (l *loop) unused(b *backend.Backend) *conn {
 // keepLink keeps a link to be used again.
 func (l *loop) keepLink(u *conn) {
 	links := l.links[u.backend]
-	if len(links) >= maxUnused || u.ended {
+	if len(links) >= maxUnused || u.ended || u.backend.Draining() {
 		l.hangUp(u)
 		return
 	}
@@ -190,6 +190,13 @@ func (l *loop) keepLink(u *conn) {
 func (l *loop) linkTalks(u *conn) {
 	if _, errno := peek(int(u.fd), l.probe[:]); errno != again {
 		l.linkTooOld(u)
+	}
+}
+
+// closeUnused ends the unused links to a backend.
+func (l *loop) closeUnused(b *backend.Backend) {
+	for len(l.links[b]) > 0 {
+		l.linkTooOld(l.links[b][0])
 	}
 }
 

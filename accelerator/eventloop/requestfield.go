@@ -92,6 +92,9 @@ func (r *request) field(name, value []byte, line span) Reason {
 			}
 			return r.cut(line)
 		}
+		if double(name, "content-length") {
+			return r.cut(line)
+		}
 	case len("accept-encoding"):
 		switch {
 		case is(name, "accept-encoding"):
@@ -99,13 +102,15 @@ func (r *request) field(name, value []byte, line span) Reason {
 		case is(name, "x-forwarded-for"):
 			r.once(&r.forwardedFor, value)
 			return r.cut(line)
+		case double(name, "x-forwarded-for"):
+			return r.cut(line)
 		}
 	case len("x-forwarded-host"):
 		switch {
 		case is(name, "x-forwarded-host"):
 			r.once(&r.forwardedHost, value)
 			return r.cut(line)
-		case is(name, "proxy-connection"):
+		case is(name, "proxy-connection"), double(name, "x-forwarded-host"):
 			return r.cut(line)
 		}
 	case len("if-modified-since"):
@@ -116,6 +121,8 @@ func (r *request) field(name, value []byte, line span) Reason {
 			to = &r.ifModifiedSince
 		case is(name, "x-forwarded-proto"):
 			r.once(&r.forwardedProto, value)
+			return r.cut(line)
+		case double(name, "x-forwarded-proto"), double(name, "transfer-encoding"):
 			return r.cut(line)
 		}
 	case len("proxy-authenticate"):
@@ -164,6 +171,22 @@ func isToken(b []byte) bool {
 func (r *request) once(to *[]byte, value []byte) {
 	r.repeats = r.repeats || *to != nil
 	*to = value[:len(value):len(value)]
+}
+
+// double tells whether a name is that of a field which only we write for a backend,
+// but with _ for -: programs that take fields from their environment, as by CGI and
+// WSGI, cannot tell the two apart. Both are of the same length.
+func double(name []byte, of string) bool {
+	other := false
+	for i, c := range name {
+		switch {
+		case c == '_' && of[i] == '-':
+			other = true
+		case c|0x20 != of[i]|0x20:
+			return false
+		}
+	}
+	return other
 }
 
 // cut keeps a field line from being passed on.

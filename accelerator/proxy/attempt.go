@@ -30,7 +30,7 @@ func takeAttempt(ctx context.Context) *backend.Attempt {
 
 // adopt makes an attempt of somebody else one of x, and returns what it ended in.
 func (x *exchange) adopt(a *backend.Attempt) error {
-	x.backend, x.connections = a.Backend, 0
+	x.backend, x.taken, x.connections = a.Backend, true, 0
 	x.course.adopt(a)
 	x.backend.InFlight.Add(1) // Until it is released, as one that was taken.
 	if a.Lost {

@@ -42,7 +42,8 @@ func (f *FieldChanges) apply(h http.Header) {
 }
 
 // dropDoubles removes what a client sent with _ for - in the name of a field that
-// is changed: to programs that take fields from their environment it is the same.
+// is changed: to programs that take fields from their environment, as by CGI and
+// WSGI, it is the same.
 func (f *FieldChanges) dropDoubles(h http.Header) {
 	if len(f.Set)+len(f.Remove) == 0 {
 		return

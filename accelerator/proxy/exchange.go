@@ -42,6 +42,7 @@ type exchange struct {
 	answer  answerBody
 
 	backend       *backend.Backend // that of the last attempt; nil before the first
+	taken         bool             // the place there has not been given back yet
 	http2         bool             // it may be one in HTTP/2
 	connections   int              // how many the last attempt was given
 	connected     bool             // it has the one that it asked for last
@@ -103,7 +104,10 @@ func (x *exchange) end() {
 	}
 	if x.backend != nil {
 		x.judge()
-		x.proxy.Pool.Release(x.backend)
+		x.release()
+		if x.backend.Draining() {
+			x.proxy.CloseUnused(x.backend) // This one's, too.
+		}
 	}
 	if b := unwrap(x.conn); b != nil {
 		b.user.CompareAndSwap(x, nil)
@@ -187,6 +191,10 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			}
 			return res, err
 		}
+		if errors.Is(err, backend.ErrClientStalled) {
+			return nil, err // It would stall any other as well.
+		}
+		x.release() // Who has to wait for the next one must not keep others from this one.
 		seen := x.connected
 		if seen && (repeats == x.proxy.Retries || !x.repeatable()) {
 			return nil, err
@@ -254,12 +262,17 @@ func (x *exchange) repeatable() bool {
 	return false
 }
 
-// attempt sends the request to a backend that was taken for it.
-func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Response, error) {
-	if x.backend != nil {
+// release gives back the place at the backend of the last attempt.
+func (x *exchange) release() {
+	if x.taken {
+		x.taken = false
 		x.proxy.Pool.Release(x.backend)
 	}
-	x.backend, x.connections, x.connected = b, 0, false
+}
+
+// attempt sends the request to a backend that was taken for it.
+func (x *exchange) attempt(out *http.Request, b *backend.Backend) (*http.Response, error) {
+	x.backend, x.taken, x.connections, x.connected = b, true, 0, false
 	x.course.begin(time.Now())
 	r := out.WithContext(x.named(out.Context()))
 	r.URL = &url.URL{Scheme: b.Origin.Scheme, Host: b.Origin.Host}

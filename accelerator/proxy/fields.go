@@ -65,12 +65,16 @@ func received(r *http.Request) http.Header {
 	return h
 }
 
+// ours are the request's fields that only we write for a backend.
+var ours = FieldChanges{Remove: []string{"Content-Length", "Transfer-Encoding", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}}
+
 // rewrite does to the header what a proxy has to do beyond what ReverseProxy
 // has done already.
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	h := pr.Out.Header
 	x.proxy.identify(pr)
 	h.Add("Via", via(pr.In.ProtoMajor, pr.In.ProtoMinor))
+	ours.dropDoubles(h)
 	x.changes.Request.dropDoubles(h)
 	x.changes.Request.apply(h)
 	if x.proxy.RewriteHost {
@@ -125,7 +129,10 @@ func endToEndTrailer(name string, values []string) bool {
 		return false
 	}
 	switch http.CanonicalHeaderKey(name) {
-	case "Connection", "Upgrade", "Via", "Forwarded", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
+	case "Connection", "Upgrade", "Via", "Forwarded", "Cookie":
+		return false
+	}
+	if ours.concerns(http.CanonicalHeaderKey(name)) {
 		return false
 	}
 	for _, v := range values {

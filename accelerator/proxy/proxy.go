@@ -103,7 +103,7 @@ type Proxy struct {
 	// DefaultMaxResponseHeader. The client gets 502 instead of a longer one.
 	MaxResponseHeader int64
 
-	// Retries is to how many other backends an idempotent request without a body
+	// Retries is to how many other backends an idempotent request with a small body
 	// goes, one after the other, when a backend fails it before its answer has begun:
 	// by no answer in time, too. The pool's budget bounds them all together.
 	Retries int
@@ -193,6 +193,9 @@ func (p *Proxy) Close() {
 	p.once.Do(p.init)
 	p.transports.close()
 }
+
+// CloseUnused closes the unused connections to a backend.
+func (p *Proxy) CloseUnused(b *backend.Backend) { p.transports.closeThose(b) }
 
 // Dial makes a connection to a backend, for somebody who speaks HTTP/1.1 himself. It is
 // one of the net package, which has a descriptor to be taken.

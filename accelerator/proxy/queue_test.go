@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +106,25 @@ func TestHold(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	f.counts(t, OK, Held)
+	// As many as a backend may have at a time are held, and one more: a place is not kept by who waits for a connection.
+	addr = deadPort(t)
+	f = startFront(t, &Proxy{Hold: patience}, addr)
+	f.Pool = remade(t, f.Pool, backend.Settings{Limits: backend.Limits{InFlight: 1, Queue: 1, QueueTime: patience}})
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() {
+			if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+	eventually(t, "both are held", func() bool { return f.Counters.Count(Held) == 2 })
+	if back, err = net.Listen("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, back, http.NotFoundHandler())
+	held.Wait()
+	f.counts(t, OK, OK, Held, Held)
 
 	f = startFront(t, &Proxy{Hold: 3 * holdStep}, deadPort(t))
 	started := time.Now()

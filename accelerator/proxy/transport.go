@@ -93,6 +93,15 @@ func (t *transports) prune(stay []*backend.Backend) {
 	})
 }
 
+// closeThose closes the unused connections to a backend.
+func (t *transports) closeThose(b *backend.Backend) {
+	for _, http2 := range []bool{false, true} {
+		if t, ok := t.of.Load(purpose{b, http2}); ok {
+			t.(*http.Transport).CloseIdleConnections()
+		}
+	}
+}
+
 // close closes the unused connections to all backends.
 func (t *transports) close() {
 	t.of.Range(func(_, transport any) bool {
