@@ -322,8 +322,8 @@ func TestDrainEndsUnusedConnections(t *testing.T) {
 			go func() { defer close(slow); get("/slow") }()
 			<-asked
 			get("/quick") // On a connection of its own.
-			if n := open.Load(); n != 2 {
-				t.Errorf("%d connections are open, want 2", n)
+			if n := open.Load(); n < 2 { // Each loop has its own.
+				t.Errorf("%d connections are open", n)
 			}
 			drained := time.Now()
 			if code, text := p.ask("PATCH", "/backends", `{"default": {"http://`+address+`": "drain"}}`); code != 200 {

@@ -96,13 +96,15 @@ func (b *clientBody) withhold() {
 
 // withdraw ends a Read that waits for the client, for nobody can use what it would bring:
 // the backend has failed, and the transport does not say so before the Read has returned.
+// If the request is cancelled already, net/http has seen the Read fail: that is the reason
+// why the connection to the backend was closed, and Read is about to say so.
 func (b *clientBody) withdraw() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.reading && !b.over && !b.expired {
+	if b.reading && !b.over && !b.expired && b.in.Context().Err() == nil {
 		b.lost, b.withdrawn = true, true
 		_ = b.control.SetReadDeadline(time.Unix(1, 0))
 	}
