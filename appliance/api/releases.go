@@ -30,7 +30,7 @@ func (s *Server) releases(_ *Setting, w http.ResponseWriter, _ *http.Request) {
 
 // publish takes a site as a tar archive.
 func (s *Server) publish(_ *Setting, w http.ResponseWriter, r *http.Request) {
-	body := &patient{r: r.Body, control: http.NewResponseController(w), end: time.Now().Add(publishTime)}
+	body := wait(w, r)
 	s.withReleases(w, func(store *release.Store) (int, any, error) {
 		made, err := store.Tar(r.Context(), body, who(r).name)
 		return http.StatusCreated, made, err
@@ -69,13 +69,23 @@ func (s *Server) withReleases(w http.ResponseWriter, call func(*release.Store) (
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	switch {
 	case err == nil:
+		if m, is := answer.(missing); is {
+			m.write(w, status)
+			return
+		}
 		reply(w, status, answer)
 		return
-	case errors.Is(err, release.ErrNone):
+	case errors.Is(err, release.ErrNone), errors.Is(err, release.ErrNotAnnounced):
 		status = http.StatusNotFound
-	case errors.Is(err, release.ErrPlace):
+	case errors.Is(err, release.ErrPlace), errors.Is(err, release.ErrFrom), errors.As(err, new(*release.MissingError)):
 		status = http.StatusConflict
-	case errors.Is(err, release.ErrRefused):
+	case errors.Is(err, release.ErrOvertaken):
+		status = http.StatusPreconditionFailed
+	case errors.Is(err, errLength):
+		status = http.StatusLengthRequired
+	case errors.Is(err, errQuery):
+		status = http.StatusBadRequest
+	case errors.Is(err, release.ErrRefused), errors.Is(err, release.ErrMismatch):
 		status = http.StatusUnprocessableEntity
 	case errors.As(err, new(*release.FullError)):
 		status = http.StatusInsufficientStorage
@@ -99,6 +109,11 @@ const (
 type stalled struct{ error }
 
 func (s stalled) Unwrap() error { return s.error }
+
+// wait returns the body of a request, with those times.
+func wait(w http.ResponseWriter, r *http.Request) *patient {
+	return &patient{r: r.Body, control: http.NewResponseController(w), end: time.Now().Add(publishTime)}
+}
 
 // patient reads a body as long as some of it arrives.
 type patient struct {

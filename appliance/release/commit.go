@@ -36,9 +36,21 @@ type Release struct {
 	Trouble  string    `json:"trouble,omitempty"` // the accelerator does not serve it yet: why
 }
 
+// How is what a commit does beside making a release.
+type How struct {
+	By   string // who publishes
+	Stay bool   // do not flip: another one stays live
+	// Instead, if it is not empty, is the release that has to be live, else the commit is refused (ErrOvertaken); the new
+	// one takes its place, and it is removed.
+	Instead string
+}
+
+// ErrOvertaken is the answer to a commit instead of a release that is not live any more.
+var ErrOvertaken = errors.New("another release is live by now")
+
 // Commit makes a release of contents that have arrived, and flips to it. If the live one has the same files it is that one,
 // and nothing changes. It returns once the release is on the disk, and Flipped has returned.
-func (s *Store) Commit(ctx context.Context, m Manifest, by string) (Release, error) {
+func (s *Store) Commit(ctx context.Context, m Manifest, how How) (Release, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	h, err := s.open()
@@ -46,16 +58,32 @@ func (s *Store) Commit(ctx context.Context, m Manifest, by string) (Release, err
 		return Release{}, err
 	}
 	defer h.close()
+	return s.commit(ctx, h, m, how)
+}
+
+// commit is called with turn held.
+func (s *Store) commit(ctx context.Context, h *shelf, m Manifest, how How) (Release, error) {
 	text := m.Text()
-	r := Release{By: by, Files: len(m), Bytes: m.size(), Manifest: sha256.Sum256(text), Created: s.now().UTC().Truncate(time.Second)}
+	r := Release{By: how.By, Files: len(m), Bytes: m.size(), Manifest: sha256.Sum256(text), Created: s.now().UTC().Truncate(time.Second)}
 	all, err := s.list(h)
 	if err != nil {
 		return Release{}, err
 	}
-	for _, other := range all {
-		if other.Live && other.Manifest == r.Manifest {
-			return other, nil
+	var live, last Release
+	for _, last = range all {
+		if last.Live {
+			live = last
 		}
+	}
+	switch {
+	case how.Instead != "" && how.Instead != live.ID:
+		return Release{}, ErrOvertaken
+	case live.Manifest == r.Manifest:
+		return live, nil
+	case last.Manifest == r.Manifest && how.Stay:
+		return last, nil
+	case last.Manifest == r.Manifest:
+		return s.flip(ctx, h, last)
 	}
 	missing, err := s.missing(ctx, h, m)
 	if err != nil {
@@ -65,17 +93,18 @@ func (s *Store) Commit(ctx context.Context, m Manifest, by string) (Release, err
 		return Release{}, &MissingError{missing}
 	}
 	r.ID = nextID(all, r.Manifest)
-	if err := s.build(ctx, h, m, &r, text); err != nil {
-		return Release{}, err
+	if err := s.build(ctx, h, m, &r, text); err != nil || how.Stay {
+		return r, err
 	}
 	r, err = s.flip(ctx, h, r)
-	if err != nil {
-		return Release{}, err
+	if err != nil || r.Trouble != "" {
+		return r, err // With trouble the accelerator may still read an old one: none is removed.
 	}
-	if r.Trouble == "" { // Else the accelerator may still read an old one.
-		if err := s.prune(h); err != nil {
-			s.log().Warn("old releases cannot be removed", "err", err)
-		}
+	if how.Instead != "" {
+		err = s.remove(h, live)
+	}
+	if err = errors.Join(err, s.prune(h)); err != nil {
+		s.log().Warn("old releases cannot be removed", "err", err)
 	}
 	return r, nil
 }

@@ -22,10 +22,12 @@
 // be: it is hashed again by a process that has not received it itself.
 //
 //	doc.go     this              name.go    names that can be published
-//	store.go   Store, shelf      manifest.go which files a release has
-//	place.go   is there room     receive.go content that arrives
-//	commit.go  build and flip    list.go    releases: list, flip, remove
-//	recover.go after a crash     sys.go     system calls
+//	store.go    Store, shelf                  manifest.go which files a release has
+//	announce.go what has to be sent           contents.go streams of contents
+//	receive.go  a content that arrives        tar.go      all of it in one archive
+//	place.go    is there room                 commit.go   build and flip
+//	list.go     releases: list, flip, remove  recover.go  after a crash
+//	sys.go      system calls
 //
 // It takes a file system with hard links, symbolic links and room: ext4. FAT has no links.
 package release

@@ -5,33 +5,24 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Missing is a content that a release needs and the box has not.
 type Missing struct {
-	Hash Hash  `json:"hash"`
-	Have int64 `json:"have,omitempty"` // bytes of it that have arrived before a cut: go on behind them
+	Hash Hash
+	Have int64 // bytes of it that have arrived before a cut: go on behind them
 }
 
-// Missing tells which contents have to be sent before a release can be committed, and refuses one that cannot be: by its
+// missing tells which contents have to be sent before a release can be committed, and refuses one that cannot be: by its
 // names (ErrRefused), by its place (ErrPlace), by its size (FullError).
-func (s *Store) Missing(ctx context.Context, m Manifest) ([]Missing, error) {
-	h, err := s.open()
-	if err != nil {
-		return nil, err
-	}
-	defer h.close()
-	return s.missing(ctx, h, m)
-}
-
 func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, error) {
 	st, err := h.space()
 	if err != nil {
@@ -50,6 +41,12 @@ func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, e
 		if err != nil {
 			return nil, err
 		}
+		if dir == h.incoming && dir != nil {
+			err = s.stillWanted(h, e.Hash)
+			if err != nil {
+				return nil, err
+			}
+		}
 		if dir != nil {
 			continue
 		}
@@ -61,6 +58,19 @@ func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, e
 		all = append(all, one)
 	}
 	return all, need.fits(&st)
+}
+
+// stillWanted has a content that waits for its release wait longer. One that has arrived a moment ago is left alone: it
+// may be in a release already, whose files have the time of its commit.
+func (s *Store) stillWanted(h *shelf, hash Hash) error {
+	st, err := stat(h.incoming, hash.String())
+	if err == nil && s.now().Sub(time.Unix(st.Mtim.Unix())) > patience/2 {
+		err = setTime(h.incoming, hash.String(), s.now().UnixNano())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // The errors of Receive, beside those of the disk and of the reader.
@@ -76,20 +86,8 @@ const (
 
 func partName(hash Hash) string { return hash.String() + ".part" }
 
-// Receive takes a content of size bytes, of which the reader gives those from `from` on. It counts once it has arrived
+// receive takes a content of size bytes, of which the reader gives those from `from` on. It counts once it has arrived
 // whole and its hash is right. If the reader fails, what has arrived is kept, for another call to go on with.
-func (s *Store) Receive(hash Hash, size, from int64, r io.Reader) error {
-	if size < 0 || size > maxSize || from < 0 || from > size {
-		return refusedf("%d bytes from %d are no content", size, from)
-	}
-	h, err := s.open()
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	return s.receive(h, hash, size, from, r)
-}
-
 func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) error {
 	if dir, err := s.where(h, hash, size); dir != nil || err != nil {
 		return err
@@ -201,11 +199,8 @@ func copyExactly(w io.Writer, r io.Reader, n int64) (int64, error) {
 	}
 }
 
-// isOurs tells whether a name in incoming is a content's, whole or in part.
+// isOurs tells whether a name in incoming is a content's, whole or in part, or a manifest's.
 func isOurs(name string) bool {
-	_, err := ParseHash(strings.TrimSuffix(name, ".part"))
+	_, err := ParseHash(strings.TrimSuffix(strings.TrimSuffix(name, ".part"), announcedEnd))
 	return err == nil
 }
-
-// String is for logs.
-func (m Missing) String() string { return fmt.Sprintf("%s (%d bytes are there)", m.Hash, m.Have) }

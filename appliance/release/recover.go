@@ -52,8 +52,16 @@ func (s *Store) recover(h *shelf) error {
 	return nil
 }
 
-// clearIncoming removes what nobody will ask for: what is older than patience, and, after a crash, all but contents.
+// clearIncoming removes what nobody will ask for: what is older than patience, and, after a crash, all but contents and
+// manifests.
 func (s *Store) clearIncoming(h *shelf, crashed bool) error {
+	return s.clear(h, func(name string, regular bool, age time.Duration) bool {
+		return crashed && !(regular && isOurs(name)) || regular && age > patience
+	})
+}
+
+// clear removes what is in incoming and goes.
+func (s *Store) clear(h *shelf, goes func(name string, regular bool, age time.Duration) bool) error {
 	names, err := readDir(h, incomingName)
 	if err != nil {
 		return err
@@ -65,8 +73,7 @@ func (s *Store) clearIncoming(h *shelf, crashed bool) error {
 		} else if err != nil {
 			return err
 		}
-		old := s.now().Sub(time.Unix(st.Mtim.Unix())) > patience
-		if crashed && (!isOurs(name) || !isRegular(&st)) || old && isRegular(&st) {
+		if goes(name, isRegular(&st), s.now().Sub(time.Unix(st.Mtim.Unix()))) {
 			if err := h.root.RemoveAll(incomingName + "/" + name); err != nil {
 				return err
 			}

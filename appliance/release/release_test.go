@@ -44,7 +44,7 @@ func send(s *Store, files site) (int, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	missing, err := s.Missing(context.Background(), m)
+	missing, err := announce(s, m)
 	if err != nil {
 		return 0, err
 	}
@@ -58,11 +58,23 @@ func send(s *Store, files site) (int, error) {
 			continue
 		}
 		delete(wanted, hash)
-		if err := s.Receive(hash, int64(len(content)), 0, strings.NewReader(content)); err != nil {
+		if err := receive(s, hash, int64(len(content)), 0, strings.NewReader(content)); err != nil {
 			return 0, err
 		}
 	}
 	return len(missing), nil
+}
+
+func announce(s *Store, m Manifest) ([]Missing, error) {
+	text := m.Text()
+	_, missing, err := s.Announce(context.Background(), int64(len(text)), bytes.NewReader(text))
+	return missing, err
+}
+
+// receive has one content arrive.
+func receive(s *Store, hash Hash, size, from int64, r io.Reader) error {
+	_, err := s.Receive(context.Background(), io.MultiReader(strings.NewReader(Content{hash, size, from}.Line()), r))
+	return err
 }
 
 func publish(s *Store, files site) (Release, error) {
@@ -73,7 +85,7 @@ func publish(s *Store, files site) (Release, error) {
 	if err := m.Check(); err != nil {
 		return Release{}, err
 	}
-	return s.Commit(context.Background(), m, "test")
+	return s.CommitAnnounced(context.Background(), sha256.Sum256(m.Text()), How{By: "test"})
 }
 
 func mustPublish(t testing.TB, s *Store, files site) Release {
@@ -267,7 +279,7 @@ func TestReceive(t *testing.T) {
 	m := Manifest{{hash, size, "big"}}
 	missing := func() *Missing {
 		t.Helper()
-		all, err := s.Missing(context.Background(), m)
+		all, err := announce(s, m)
 		if err != nil || len(all) > 1 {
 			t.Fatal(all, err)
 		}
@@ -276,41 +288,41 @@ func TestReceive(t *testing.T) {
 		}
 		return &all[0]
 	}
-	for name, wrong := range map[string]string{"another": "x" + content[1:], "longer": content + "x"} {
-		if err := s.Receive(hash, size, 0, strings.NewReader(wrong)); !errors.Is(err, ErrMismatch) {
+	for name, wrong := range map[string]string{"another": "x" + content[1:], "moved": "x" + content} {
+		if err := receive(s, hash, size, 0, strings.NewReader(wrong)); !errors.Is(err, ErrMismatch) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if got := missing(); got == nil || got.Have != 0 {
 		t.Errorf("missing: %v", got)
 	}
-	if err := s.Receive(hash, size, 10, strings.NewReader(content[10:])); !errors.Is(err, ErrFrom) {
+	if err := receive(s, hash, size, 10, strings.NewReader(content[10:])); !errors.Is(err, ErrFrom) {
 		t.Errorf("from 10: %v", err)
 	}
 	// A cut. The next one goes on behind it, or a bit before.
-	if err := s.Receive(hash, size, 0, strings.NewReader(content[:2_000_000])); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := receive(s, hash, size, 0, strings.NewReader(content[:2_000_000])); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut: %v", err)
 	}
 	if got := missing(); got == nil || got.Have != 2_000_000 {
 		t.Fatalf("missing: %v", got)
 	}
 	cut := io.MultiReader(strings.NewReader(content[1_900_000:2_500_000]), iotest.ErrReader(errors.New("gone")))
-	if err := s.Receive(hash, size, 1_900_000, cut); err == nil || err.Error() != "gone" {
+	if err := receive(s, hash, size, 1_900_000, cut); err == nil || !strings.HasSuffix(err.Error(), ": gone") {
 		t.Errorf("cut: %v", err)
 	}
 	if got := missing(); got == nil || got.Have != 2_500_000 {
 		t.Fatalf("missing: %v", got)
 	}
-	if _, err := s.Commit(context.Background(), m, ""); !errors.As(err, new(*MissingError)) {
+	if _, err := s.Commit(context.Background(), m, How{}); !errors.As(err, new(*MissingError)) {
 		t.Errorf("committed without: %v", err)
 	}
-	if err := s.Receive(hash, size, 2_500_000, strings.NewReader(content[2_500_000:])); err != nil {
+	if err := receive(s, hash, size, 2_500_000, strings.NewReader(content[2_500_000:])); err != nil {
 		t.Fatal(err)
 	}
 	if got := missing(); got != nil {
 		t.Errorf("missing: %v", got)
 	}
-	if _, err := s.Commit(context.Background(), m, ""); err != nil {
+	if _, err := s.Commit(context.Background(), m, How{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := live(t, root)["big"]; got != content {
@@ -350,11 +362,11 @@ func TestStartedAgain(t *testing.T) {
 	}
 	s = newStore(t, root)
 	m := files.manifest()
-	if all, err := s.Missing(context.Background(), m); err != nil || len(all) != 1 || all[0].Hash != sha256.Sum256([]byte("torn!")) {
+	if all, err := announce(s, m); err != nil || len(all) != 1 || all[0].Hash != sha256.Sum256([]byte("torn!")) {
 		t.Errorf("missing: %v, %v", all, err)
 	}
 	for path := range read(t, filepath.Join(root, ownName)) {
-		if path != "incoming/"+Hash(sha256.Sum256([]byte("whole"))).String() {
+		if path != "incoming/"+Hash(sha256.Sum256([]byte("whole"))).String() && path != "incoming/"+Hash(sha256.Sum256(m.Text())).String()+announcedEnd {
 			t.Errorf("%s is left", path)
 		}
 	}
@@ -550,17 +562,17 @@ func TestFullDisk(t *testing.T) {
 	files := site{"big": strings.Repeat("x", 20_000_000)}
 	m := files.manifest()
 	var full *FullError
-	if _, err := s.Missing(context.Background(), m); !errors.As(err, &full) || full.Need-full.Free < 12_000_000 || !strings.Contains(err.Error(), " MB are missing") {
+	if _, err := announce(s, m); !errors.As(err, &full) || full.Need-full.Free < 12_000_000 || !strings.Contains(err.Error(), " MB are missing") {
 		t.Errorf("%v", err)
 	}
-	if err := s.Receive(m[0].Hash, m[0].Size, 0, strings.NewReader(files["big"])); !errors.As(err, &full) {
+	if err := receive(s, m[0].Hash, m[0].Size, 0, strings.NewReader(files["big"])); !errors.As(err, &full) {
 		t.Errorf("%v", err)
 	}
 	// Somebody else fills the disk while it arrives.
 	files = site{"big": strings.Repeat("y", 5_000_000)}
 	m = files.manifest()
 	filler := &fill{r: strings.NewReader(files["big"]), after: 2_500_000, name: root + "/other"}
-	if err := s.Receive(m[0].Hash, m[0].Size, 0, filler); !errors.As(err, &full) {
+	if err := receive(s, m[0].Hash, m[0].Size, 0, filler); !errors.As(err, &full) {
 		t.Errorf("%v", err)
 	}
 	if got := live(t, root); !equal(got, small) {
@@ -626,7 +638,7 @@ func TestPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPublish(t, s, site{"b": "1"})
-	if n := len(read(t, root+"/"+incomingName)); n != 1 {
+	if n := len(read(t, root+"/"+incomingName)); n != 2 { // Its manifest as well.
 		t.Errorf("%d wait", n)
 	}
 	s.Now = func() time.Time { return time.Now().Add(25 * time.Hour) }

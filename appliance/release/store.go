@@ -38,7 +38,8 @@ type Store struct {
 	// Now is the clock, nil means time.Now.
 	Now func() time.Time
 
-	turn sync.Mutex // one change of releases at a time
+	turn    sync.Mutex // one change of releases at a time
+	reading sync.Mutex // one manifest in memory at a time, beside that of a commit
 
 	mu   sync.Mutex
 	here place             // guarded by mu: where Root led the last time

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -31,7 +30,7 @@ func (s *Store) Tar(ctx context.Context, r io.Reader, by string) (Release, error
 	if err := m.Check(); err != nil {
 		return Release{}, err
 	}
-	return s.Commit(ctx, m, by)
+	return s.Commit(ctx, m, How{By: by})
 }
 
 func (s *Store) receiveTar(ctx context.Context, r io.Reader) (Manifest, error) {
@@ -136,47 +135,51 @@ func (s *Store) receiveUnknown(h *shelf, size int64, r io.Reader) (hash Hash, er
 		hash = sha256.Sum256(content)
 		return hash, s.receive(h, hash, size, 0, bytes.NewReader(content))
 	}
-	st, err := h.space()
+	temporary, hash, err := arrive(h, size, r)
 	if err != nil {
 		return hash, err
+	}
+	dir, err := s.where(h, hash, size)
+	if dir == nil && err == nil {
+		err = rename(h.incoming, temporary, h.incoming, hash.String())
+	}
+	if dir != nil || err != nil {
+		_ = remove(h.incoming, temporary)
+		return hash, err
+	}
+	s.trust(hash)
+	return hash, nil
+}
+
+// arrive writes size bytes into a file of incoming, and returns its name, and the hash of what it holds.
+func arrive(h *shelf, size int64, r io.Reader) (temporary string, hash Hash, err error) {
+	st, err := h.space()
+	if err != nil {
+		return "", hash, err
 	}
 	need := new(room)
 	need.add(size, st.Bsize)
 	if err := need.fits(&st); err != nil {
-		return hash, err
+		return "", hash, err
 	}
-	temporary := "unknown-" + rand.Text() + ".tmp"
+	temporary = "unknown-" + rand.Text() + ".tmp"
 	f, err := h.root.OpenFile(incomingName+"/"+temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return hash, err
+		return "", hash, err
 	}
 	defer f.Close()
-	keep := false
-	defer func() {
-		if !keep {
-			_ = remove(h.incoming, temporary)
-		}
-	}()
 	sum := sha256.New()
 	n, err := copyExactly(io.MultiWriter(f, sum), r, size)
 	if errors.Is(err, unix.ENOSPC) {
-		return hash, &FullError{Need: size - n}
-	} else if err != nil {
-		return hash, err
+		err = &FullError{Need: size - n}
 	}
-	hash = Hash(sum.Sum(nil))
-	if dir, err := s.where(h, hash, size); dir != nil || err != nil {
-		return hash, err
+	if err == nil {
+		err = f.Chmod(0o644)
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return hash, err
+	if err != nil {
+		_ = remove(h.incoming, temporary)
 	}
-	if err := rename(h.incoming, temporary, h.incoming, hash.String()); err != nil {
-		return hash, fmt.Errorf("what arrived cannot be kept: %w", err)
-	}
-	keep = true
-	s.trust(hash)
-	return hash, nil
+	return temporary, Hash(sum.Sum(nil)), err
 }
 
 // small is the size in bytes up to which a content is held in memory until its hash is known.
