@@ -321,7 +321,7 @@ func TestDrainEndsUnusedConnections(t *testing.T) {
 			slow := make(chan struct{})
 			go func() { defer close(slow); get("/slow") }()
 			<-asked
-			get("/quick") // On a connection of its own.
+			get("/quick")                // On a connection of its own.
 			if n := open.Load(); n < 2 { // Each loop has its own.
 				t.Errorf("%d connections are open", n)
 			}

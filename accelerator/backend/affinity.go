@@ -17,6 +17,8 @@ type Choice struct {
 	Stay *Backend
 	// Tried are the backends that failed the request already.
 	Tried []*Backend
+
+	paid bool // its share into the budget for repetitions
 }
 
 // Key is the hash of a text for Choice.Key.

@@ -8,7 +8,7 @@
 //	pool.go     Pool: its members, Next              eject.go    left out because of failures
 //	budget.go   how many requests may be sent again  queue.go    waiting for one with room
 //	affinity.go requests that belong together        explain.go  all that in words
-//	agent.go    what a backend's agent says of it
+//	agent.go    what a backend's agent says of it    hold.go     waiting for one to come back
 //	attempt.go  a request that one has failed
 package backend
 
@@ -91,6 +91,7 @@ type Pool struct {
 	roster   atomic.Pointer[roster]
 	budget   budget
 	queue    queue
+	hold     hold
 
 	mu sync.Mutex // guards the turns of RoundRobin, and the number of the ejected
 }

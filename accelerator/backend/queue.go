@@ -80,7 +80,8 @@ func (q *queue) wake() {
 // While those that may be chosen have no room it waits in line, until ctx ends.
 // Without an error, nil means that none is left to be tried.
 func (p *Pool) Take(ctx context.Context, c *Choice) (*Backend, error) {
-	if len(c.Tried) == 0 {
+	if !c.paid && len(c.Tried) == 0 {
+		c.paid = true
 		p.budget.pay()
 	}
 	if p.queue.length.Load() == 0 {

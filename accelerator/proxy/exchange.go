@@ -228,25 +228,18 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 }
 
-// holdStep is how often a request that is held tries all backends again.
-const holdStep = 100 * time.Millisecond
-
-// hold waits a moment for a backend to come back, if there is time left for that
-// since the request began.
+// hold waits for a backend to come back, if there is time left for that since the
+// request began.
 func (x *exchange) hold(ctx context.Context, began time.Time) bool {
-	if time.Since(began)+holdStep > x.proxy.Hold {
+	until := began.Add(x.proxy.Hold)
+	if !time.Now().Before(until) {
 		return false
 	}
 	if !x.held {
 		x.held = true
 		x.proxy.Counters.Add(Held)
 	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(holdStep):
-		return true
-	}
+	return x.proxy.Pool.Await(ctx, until)
 }
 
 // repeatable tells whether a request that a backend may have acted on can be sent
@@ -340,6 +333,9 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 		b.user.Store(x)
 	}
 	x.course.connected(info.Reused)
+	if !info.Reused {
+		x.proxy.Pool.Reached()
+	}
 	if x.connections++; x.connections == 2 {
 		x.course.retries++
 		x.proxy.Counters.Add(Retried)

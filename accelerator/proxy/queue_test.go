@@ -83,7 +83,7 @@ func TestHold(t *testing.T) {
 		answer <- got
 	}()
 	eventually(t, "it is held", func() bool { return f.Counters.Count(Held) == 1 })
-	time.Sleep(3 * holdStep)
+	time.Sleep(short) // It tries again, and fails again.
 	back, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -126,9 +126,9 @@ func TestHold(t *testing.T) {
 	held.Wait()
 	f.counts(t, OK, OK, Held, Held)
 
-	f = startFront(t, &Proxy{Hold: 3 * holdStep}, deadPort(t))
+	f = startFront(t, &Proxy{Hold: 2 * short}, deadPort(t))
 	started := time.Now()
-	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 502 ") || time.Since(started) < 2*holdStep {
+	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 502 ") || time.Since(started) < 2*short {
 		t.Errorf("after %v: %q", time.Since(started), got)
 	}
 	f.counts(t, NoConnection, Held)
