@@ -47,7 +47,7 @@ func TestBackendAgent(t *testing.T) {
 	if _, text := ask("GET", "/status"); json.Unmarshal([]byte(text), &now) != nil || len(now.Backends) != 2 || now.Backends[0].Agent != "maint 50%" || now.Backends[1].Agent != "" {
 		t.Error(text)
 	}
-	if _, text := ask("GET", "/metrics"); !strings.Contains(text, `ramjet_backend_agent_share{backend="`+url("127.0.0.41")+`",pool="default"} 50`) {
+	if _, text := ask("GET", "/metrics"); !strings.Contains(text, `ramjet_backend_agent_ratio{backend="`+url("127.0.0.41")+`",pool="default"} 0.5`) {
 		t.Error(text)
 	}
 	if _, text := ask("GET", "/explain?url=/a?"); !strings.Contains(text, "not now, says its agent: maint 50%") {

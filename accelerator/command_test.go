@@ -81,7 +81,7 @@ func TestCommandLine(t *testing.T) {
 func TestExplainBackends(t *testing.T) {
 	t.Parallel()
 	stdout, stderr, status := output(t, "-backend", "http://127.0.0.1:1", "-explain", "/cgi-bin/x")
-	if status != 0 || !strings.Contains(stdout, "\n  backend  http://127.0.0.1:1, weight 1: may get it\n  request  GET /cgi-bin/x HTTP/1.1\n") {
+	if status != 0 || !strings.Contains(stdout, "\n  backend  http://127.0.0.1:1, weight 1: gets it\n  request  GET /cgi-bin/x HTTP/1.1\n") {
 		t.Errorf("exit status %d:\n%s%s", status, stdout, stderr)
 	}
 }

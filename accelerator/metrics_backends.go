@@ -48,8 +48,10 @@ var backendTable = []struct {
 		func(b *backend.Backend) float64 { return float64(b.InFlight.Load()) }},
 	{backendDesc("up", "0 if the health checks or its agent say that the backend is down, else 1."), prometheus.GaugeValue,
 		func(b *backend.Backend) float64 { return number(!b.Down()) }},
-	{backendDesc("agent_share", "Percent of its weight that its agent lets the backend have, 100 without one."), prometheus.GaugeValue,
-		func(b *backend.Backend) float64 { return float64(100 - b.Report().Less) }},
+	{backendDesc("agent_ratio", "Share of its weight that its agent lets the backend have, 0 to 1, 1 without one."), prometheus.GaugeValue,
+		func(b *backend.Backend) float64 { return float64(100-b.Report().Less) / 100 }},
+	{backendDesc("drained", "1 if people keep new requests from the backend, else 0."), prometheus.GaugeValue,
+		func(b *backend.Backend) float64 { return number(b.Draining()) }},
 	{backendDesc("ejected", "1 while the backend is left out because of its failures, else 0."), prometheus.GaugeValue,
 		func(b *backend.Backend) float64 {
 			_, is := b.Ejected(time.Now())

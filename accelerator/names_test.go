@@ -265,7 +265,7 @@ func TestService(t *testing.T) {
 		t.Errorf("held: %q", got)
 	}
 	becomes(t, front.listen, "127.0.0.34 127.0.0.35")
-	if _, text := ask("GET", "/explain?url=/a?"); !strings.Contains(text, "http://a.test:"+first.port+"#127.0.0.34, weight 1000: may get it") {
+	if _, text := ask("GET", "/explain?url=/a?"); !strings.Contains(text, "http://a.test:"+first.port+"#127.0.0.34, weight 1000: gets ") {
 		t.Error(text)
 	}
 	first.servers["127.0.0.34"].Close()

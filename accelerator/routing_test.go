@@ -144,8 +144,8 @@ func TestExplainRoutes(t *testing.T) {
   route 1  path /api/, POST or PUT: not this method
   route 2  host www.example.com, path /api/: matches
   pool     api, always the same one for the same cookie user, or the one that the cookie s_api names
-  backend  http://127.0.0.1:1, weight 9: may get it
-  backend  http://127.0.0.1:2, weight 1: may get it
+  backend  http://127.0.0.1:1, weight 9: gets 90% of such
+  backend  http://127.0.0.1:2, weight 1: gets 10% of such
   request  GET /v2/users?a=%62 HTTP/1.1
   request  Host: www.example.com
   request  + Via: 1.1 ramjet

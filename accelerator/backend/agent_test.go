@@ -32,7 +32,7 @@ func TestReport(t *testing.T) {
 		if share := got(); share != 0 {
 			t.Errorf("%v: %v of the requests", words, share)
 		}
-		if text := p.Explain(); !strings.HasPrefix(text, "http://a, weight 1: "+want+"\n") {
+		if text := p.Explain(0); !strings.HasPrefix(text, "http://a, weight 1: "+want+"\n") {
 			t.Errorf("%v: %s", words, text)
 		}
 		stays, err := p.Take(t.Context(), &Choice{Stay: a})

@@ -180,22 +180,8 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 		return b, false
 	}
 	var room [16]candidate
-	from := room[:0]
-	anybody := false
 	r := p.roster.Load()
-	for _, m := range r.members {
-		if m.well(now) {
-			anybody = true
-			from = append(from, candidate{m, m.weight * m.ready(m.warmth(now, p.settings.SlowStart))})
-		}
-	}
-	if !anybody {
-		for _, m := range r.members {
-			if !m.kept() {
-				from = append(from, candidate{m, m.weight * full})
-			}
-		}
-	}
+	from, _ := p.candidates(room[:0], r, now)
 	if len(c.Tried) > 0 {
 		from = slices.DeleteFunc(from, func(f candidate) bool { return slices.Contains(c.Tried, f.Backend) })
 	}
@@ -213,6 +199,26 @@ func (p *Pool) next(c *Choice) (b *Backend, crowded bool) {
 		return from[0].Backend, false
 	}
 	return p.choose(from, c.Key), false
+}
+
+// candidates appends those who may get requests at the time, and reports whether they
+// are well.
+func (p *Pool) candidates(from []candidate, r *roster, now int64) (_ []candidate, well bool) {
+	for _, m := range r.members {
+		if m.well(now) {
+			well = true
+			from = append(from, candidate{m, m.weight * m.ready(m.warmth(now, p.settings.SlowStart))})
+		}
+	}
+	if well {
+		return from, true
+	}
+	for _, m := range r.members {
+		if !m.kept() {
+			from = append(from, candidate{m, m.weight * full})
+		}
+	}
+	return from, false
 }
 
 // firstTier leaves those whose turn it is first.

@@ -283,7 +283,7 @@ func TestDrain(t *testing.T) {
 	if got := shares(p, 80, false); got["b"] != 80 {
 		t.Errorf("the other is down: %v", got)
 	}
-	if got := p.Explain(); got != "http://a, weight 1: drained\nhttp://b, weight 1: down, say its health checks; so are all, so it may get it\n" {
+	if got := p.Explain(0); got != "http://a, weight 1: drained\nhttp://b, weight 1: down, say its health checks; so are all, and it gets it\n" {
 		t.Error(got)
 	}
 	b[1].Drain(true)
@@ -348,18 +348,43 @@ func TestExplain(t *testing.T) {
 	p.Failed(b[2])
 	b[3].SetHealth(Down, now)
 	b[3].SetHealth(Up, now.Add(-40*time.Second))
-	want := `http://a, weight 3: may get it
+	want := `http://a, weight 3: gets 88% of such
 http://b, weight 1: down, say its health checks
 http://c, weight 1, of which 1% just now: failed too often, left out until 2026-01-02T03:05:05Z
-http://d, weight 1, of which 40% just now: may get it
+http://d, weight 1, of which 40% just now: gets 12% of such
 `
-	if got := p.Explain(); got != want {
+	if got := p.Explain(0); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	b[0].SetHealth(Down, now)
 	b[3].SetHealth(Down, now)
-	if got := p.Explain(); !strings.HasPrefix(got, "http://a, weight 3: down, say its health checks; so are all, so it may get it\n") {
+	if got := p.Explain(0); !strings.HasPrefix(got, "http://a, weight 3: down, say its health checks; so are all, and it gets 50% of such\n") {
 		t.Errorf("all are out:\n%s", got)
+	}
+}
+
+// Whom a key belongs to is said as it is done, and priorities are heeded.
+func TestExplainChoice(t *testing.T) {
+	p := mustPool(t, Settings{Balance: Hash}, "http://a", "http://b*3", "http://c")
+	for key := uint64(1); key < 50; key++ {
+		b, err := p.Take(t.Context(), &Choice{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Release(b)
+		for line := range strings.Lines(p.Explain(key)) {
+			if its := strings.HasPrefix(line, b.String()+","); its != strings.Contains(line, ": gets it, by its hash") {
+				t.Errorf("key %d went to %s: %s", key, b, line)
+			}
+		}
+	}
+	first, err := NewPool(Settings{Servers: []Server{{URL: at("a", "10.0.0.1")[0].URL, Priority: 1}, {URL: at("b", "10.0.0.2")[0].URL}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "http://a, weight 1: gets it when none of a lower priority is well\nhttp://b, weight 1: gets it\n"
+	if got := first.Explain(0); got != want {
+		t.Error(got)
 	}
 }
 

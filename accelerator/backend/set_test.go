@@ -107,7 +107,7 @@ func TestUnresolved(t *testing.T) {
 			t.Fatal(b.URL)
 		}
 	}
-	if got := p.Explain(); !strings.HasPrefix(got, "http://app, weight 1: no address is known for its name yet\n") {
+	if got := p.Explain(0); !strings.HasPrefix(got, "http://app, weight 1: no address is known for its name yet\n") {
 		t.Error(got)
 	}
 }

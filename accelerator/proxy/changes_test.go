@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 	}
 	r := &http.Request{Method: "GET", RequestURI: "http://site/api/x?y", Host: "site", Header: http.Header{}, ProtoMajor: 1, ProtoMinor: 1}
 	got := (&Changed{&Proxy{Pool: pool}, altered}).Explain(r)
-	const want = `backend  http://10.0.0.1:8000, weight 1: may get it
+	const want = `backend  http://10.0.0.1:8000, weight 1: gets it
 request  GET /x?y HTTP/1.1
 request  Host: site
 request  + Authorization: Basic eA==

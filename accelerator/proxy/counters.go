@@ -14,6 +14,7 @@ const (
 	Limited
 	NoConnection
 	ConnectTimeout
+	TLSTimeout
 	FirstByteTimeout
 	BadAnswer
 	BackendAborted
@@ -41,6 +42,7 @@ var events = [NumEvents]struct{ name, help string }{
 	Limited:          {"limited", "Not forwarded: the client asked more than its route allows; answered 429."},
 	NoConnection:     {"no_connection", "No backend could be connected to; answered 502."},
 	ConnectTimeout:   {"connect_timeout", "No backend accepted a connection in time; answered 504."},
+	TLSTimeout:       {"tls_timeout", "The backend accepted a connection, and did not agree on TLS in time; answered 504."},
 	FirstByteTimeout: {"first_byte_timeout", "The backend sent no head of an answer in time; answered 504."},
 	BadAnswer:        {"bad_answer", "The backend closed before its answer, or sent a malformed or too large head, or very many 1xx; answered 502."},
 	BackendAborted:   {"backend_aborted", "The backend broke off inside the answer's body; the client's connection was closed."},

@@ -7,6 +7,8 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
+
+	"ramjet/accelerator/backend"
 )
 
 // Explain says in lines of words who may get a request and what would be sent: the
@@ -21,7 +23,11 @@ const exampleClient = "192.0.2.1"
 
 func (p *Proxy) explain(r *http.Request, changes *Changes) string {
 	var b strings.Builder
-	for line := range strings.Lines(p.Pool.Explain()) {
+	key := uint64(0)
+	if p.HashOn == HashPath { // All else that it may depend on is the client's.
+		key = backend.Key(r.URL.Path)
+	}
+	for line := range strings.Lines(p.Pool.Explain(key)) {
 		b.WriteString("backend  " + line)
 	}
 	target, ok := OriginForm(r.Method, r.RequestURI)

@@ -52,6 +52,8 @@ func (x *exchange) diagnose(err error) failure {
 		return failure{AllDrained, http.StatusServiceUnavailable, "the servers are being worked on; please try again later"}
 	case errors.Is(err, errUpgradeTo):
 		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
+	case !x.connected && timeout && !errors.As(err, new(*net.OpError)): // That of the transport: no operation of the network.
+		return failure{TLSTimeout, http.StatusGatewayTimeout, "the backend did not agree on TLS in time"}
 	case !x.connected && timeout:
 		return failure{ConnectTimeout, http.StatusGatewayTimeout, "no backend accepted a connection in time"}
 	case !x.connected:
@@ -128,7 +130,7 @@ func (x *exchange) aborted() Event {
 func (x *exchange) blame(e Event) {
 	x.outcome = e
 	switch e {
-	case NoConnection, ConnectTimeout:
+	case NoConnection, ConnectTimeout, TLSTimeout:
 		// each backend that was tried has its count
 	case TotalTimeout:
 		if x.backend != nil && !x.answered && !x.body.unread() { // All waited for it.

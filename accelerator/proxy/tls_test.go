@@ -52,8 +52,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSConnectTimeout has a backend that accepts, and never says hello.
-func TestTLSConnectTimeout(t *testing.T) {
+// TestTLSTimeout has a backend that accepts, and never says hello.
+func TestTLSTimeout(t *testing.T) {
 	silent := rawBackend(t, func(w *wire) { _, _ = w.rest() })
 	pool, err := newPool(&url.URL{Scheme: "https", Host: silent})
 	if err != nil {
@@ -64,7 +64,7 @@ func TestTLSConnectTimeout(t *testing.T) {
 	if got := get(t, f.addr, "/"); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
 	}
-	f.counts(t, ConnectTimeout)
+	f.counts(t, TLSTimeout)
 }
 
 // TestEvents checks the table: every event has a name of its own and a sentence.
