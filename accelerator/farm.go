@@ -128,11 +128,15 @@ func newProxy(c *config.Pool, known targets, counters *proxy.Counters, errorPage
 // The states that people give a backend.
 const (
 	ready = "ready"
-	drain = "drain"
+	drain = "drain" // no new requests, but those of clients that stay with it
+	maint = "maint" // none at all
 )
 
 func stateOf(b *backend.Backend) string {
-	if b.Draining() {
+	switch {
+	case b.Maintained():
+		return maint
+	case b.Draining():
 		return drain
 	}
 	return ready
@@ -185,19 +189,23 @@ func (s *server) setBackendStates(wanted admin.Backends) error {
 			if len(byURL[url]) == 0 {
 				return fmt.Errorf("%q is not a backend of the pool %s", url, name)
 			}
-			if state != ready && state != drain {
-				return fmt.Errorf("%s: %q is neither %q nor %q", url, state, ready, drain)
+			if state != ready && state != drain && state != maint {
+				return fmt.Errorf("%s: %q is none of %q, %q and %q", url, state, ready, drain, maint)
 			}
 			for _, b := range byURL[url] {
 				changes[place{b, name}] = state
 			}
 		}
 	}
-	for _, state := range []string{ready, drain} { // In this order: there is always somebody.
+	for _, state := range []string{ready, drain, maint} { // In this order: there is always somebody.
 		for b, wants := range changes {
 			if wants == state && stateOf(b.Backend) != state {
-				b.Drain(state == drain)
-				if state == drain {
+				if state == maint {
+					b.Maintain()
+				} else {
+					b.Drain(state == drain)
+				}
+				if state != ready {
 					s.closeUnused(farm.pool(b.pool), b.Backend)
 				}
 				s.log.Info("backend state", "pool", b.pool, "backend", b.URL.String(), "state", state)

@@ -265,6 +265,12 @@ func TestBackendStates(t *testing.T) {
 	if _, now, text := request("GET", "", ""); now != second {
 		t.Errorf("refused changes changed something: %s", text)
 	}
+	if code, _, text := request("PATCH", second, `{"default": {"`+a+`": "maint"}}`); code != 200 || !strings.Contains(text, `"`+a+`": "maint"`) {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, now, _ := request("PATCH", "*", `{"default": {"`+a+`": "drain"}}`); code != 200 || now != second {
+		t.Errorf("%d, %s", code, now)
+	}
 	front.signal(syscall.SIGHUP)
 	front.wait("msg=\"reloaded")
 	if _, now, text := request("GET", "", ""); now != second {

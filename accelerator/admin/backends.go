@@ -12,8 +12,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Backends is the state that people give the backends: by pool and URL, "ready" or
-// "drain".
+// Backends is the state that people give the backends: by pool and URL, "ready",
+// "drain" or "maint".
 type Backends map[string]map[string]string
 
 // tag is the entity tag of a state: who changes it says by If-Match which one he

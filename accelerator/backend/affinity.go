@@ -89,7 +89,7 @@ func mix(x uint64) uint64 {
 // request.
 func (p *Pool) stay(c *Choice, now int64) *Backend {
 	b := c.Stay
-	if b == nil || !slices.Contains(p.Backends(), b) || b.Down() || b.Report().Maint || b.record.out(now) {
+	if b == nil || !slices.Contains(p.Backends(), b) || b.Down() || b.Maintained() || b.Report().Maint || b.record.out(now) {
 		return nil
 	}
 	for _, t := range c.Tried {

@@ -107,6 +107,14 @@ func TestStay(t *testing.T) {
 	if got := take(&Choice{Stay: b[1], Tried: []*Backend{b[1]}}); got == b[1] {
 		t.Error("sent again to the one that failed")
 	}
+	b[1].Maintain()
+	if got := take(&Choice{Stay: b[1]}); got == b[1] {
+		t.Error("a backend in maintenance keeps its clients")
+	}
+	b[1].Drain(true)
+	if got := take(&Choice{Stay: b[1]}); got != b[1] {
+		t.Error("one that is only drained any more loses its clients")
+	}
 	b[1].SetHealth(Down, now)
 	if got := take(&Choice{Stay: b[1]}); got == b[1] {
 		t.Error("sent to one that is down")

@@ -36,6 +36,7 @@ type Backend struct {
 	hash   uint64 // of the URL; immutable
 	id     string // of that; immutable
 	drain  atomic.Bool
+	maint  atomic.Bool            // drained, and for those as well who stay
 	report atomic.Pointer[Report] // nil: it has no agent, or that has said nothing yet
 	health atomic.Int32           // a Health
 	back   atomic.Int64           // when it came up after it was down, in nanoseconds since 1970; 0: never
@@ -129,8 +130,20 @@ func (b *Backend) Begin() {
 }
 
 // Drain keeps new requests from a backend, or lets them come again. Those in
-// flight go on, and so do tunnels.
-func (b *Backend) Drain(on bool) { b.drain.Store(on) }
+// flight go on, and so do tunnels; clients that stay with it stay.
+func (b *Backend) Drain(on bool) {
+	b.maint.Store(false)
+	b.drain.Store(on)
+}
+
+// Maintain is Drain(true), for clients that stay with it too: they go elsewhere.
+func (b *Backend) Maintain() {
+	b.maint.Store(true)
+	b.drain.Store(true)
+}
+
+// Maintained reports whether nobody is to come, not even those who stay.
+func (b *Backend) Maintained() bool { return b.maint.Load() }
 
 // Draining reports whether new requests are kept from a backend.
 func (b *Backend) Draining() bool { return b.drain.Load() }

@@ -37,6 +37,8 @@ func (p *Pool) Explain(key uint64) string {
 // trouble says why a backend is not well, nothing if it is.
 func (p *Pool) trouble(m *member, now time.Time) string {
 	switch until, ejected := m.Ejected(now); {
+	case m.Maintained():
+		return "in maintenance"
 	case m.Draining():
 		return "drained"
 	case m.kept():
