@@ -83,7 +83,7 @@ func startEcho(t testing.TB) (address string) {
 			lines := []string{}
 			for name, values := range r.Header {
 				if name == "Trailer" {
-					values = []string{strings.ToLower(strings.Join(values, ","))} // Names are the same in any case, RFC 9110 §5.1.
+					values = namesIn(values)
 				}
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}
@@ -161,6 +161,19 @@ func startRaw(t testing.TB, text *atomic.Pointer[[]byte], seed *atomic.Uint64) (
 	})
 }
 
+// namesIn are the names in a list of fields, which are the same in any case (RFC 9110 §5.1)
+// and any order, however often they are there.
+func namesIn(lists []string) []string {
+	var names []string
+	for _, name := range strings.Split(strings.ToLower(strings.Join(lists, ",")), ",") {
+		if name = strings.Trim(name, " \t"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // received is what a client understands of an answer.
 type received struct {
 	status  int
@@ -201,7 +214,7 @@ func askOnce(t *testing.T, address, method string) (r received) {
 					values = []string{fmt.Sprint(res.ContentLength)} // Whatever zeros it begins with.
 				}
 				if name == "Trailer" {
-					values = []string{strings.ToLower(strings.Join(values, ","))} // Names are the same in any case, RFC 9110 §5.1.
+					values = namesIn(values)
 				}
 				lines = append(lines, fmt.Sprintf("%s: %q", name, values))
 			}

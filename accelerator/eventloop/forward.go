@@ -1,6 +1,9 @@
 package eventloop
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // pseudonym is our name in Via (RFC 9110 §7.6.3), as the complete tier has it.
 const pseudonym = "ramjet"
@@ -102,10 +105,8 @@ func (l *loop) appendReply(b []byte, x *exchange, r *reply) []byte {
 		if !r.dated {
 			b = append(b, l.clock.date...)
 		}
-		if r.coded && len(r.trailer) > 0 {
-			b = append(b, "Trailer: "...)
-			b = append(b, r.trailer...)
-			b = append(b, "\r\n"...)
+		if r.coded {
+			b = appendNames(b, "Trailer: ", r.trailer)
 		}
 		switch {
 		case x.chunked:
@@ -127,4 +128,23 @@ func (l *loop) appendReply(b []byte, x *exchange, r *reply) []byte {
 	b = append(b, "Via: 1."...)
 	b = append(b, '0'+r.minor)
 	return append(b, " "+pseudonym+"\r\n\r\n"...)
+}
+
+// appendNames writes a field whose value is a list, without its empty elements (RFC 9110
+// §5.6.1), and nothing if there are no others.
+func appendNames(b []byte, name string, list []byte) []byte {
+	between := name
+	for more := true; more; {
+		var element []byte
+		element, list, more = bytes.Cut(list, comma)
+		if element = bytes.Trim(element, " \t"); len(element) > 0 {
+			b = append(b, between...)
+			b = append(b, element...)
+			between = ", "
+		}
+	}
+	if between != name {
+		b = append(b, "\r\n"...)
+	}
+	return b
 }
