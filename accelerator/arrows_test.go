@@ -53,11 +53,16 @@ var arrows = map[string][]string{
 	"ramjet/appliance/recorder":       {"ramjet/appliance/durable", "ramjet/appliance/unixhttp"},
 	"ramjet/appliance/network":        {"ramjet/appliance/durable"},
 	"ramjet/appliance/token":          {"ramjet/appliance/durable"},
-	"ramjet/appliance/command":        {"ramjet/appliance/api", "ramjet/appliance/release", "ramjet/appliance/trial", "ramjet/appliance/update/signed"},
-	"ramjet/appliance/health":         {"ramjet/appliance/durable", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
-	"ramjet/appliance/watch":          {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
-	"ramjet/appliance/partition":      {"ramjet/appliance/unixhttp"},
-	"ramjet/appliance/api":            {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
+	"ramjet/appliance/command": {
+		"ramjet/appliance/api", "ramjet/appliance/publish", "ramjet/appliance/publish/tree", "ramjet/appliance/release", "ramjet/appliance/trial",
+		"ramjet/appliance/update/signed",
+	},
+	"ramjet/appliance/publish":      {"ramjet/appliance/publish/tree", "ramjet/appliance/release"},
+	"ramjet/appliance/publish/tree": {"ramjet/appliance/release"},
+	"ramjet/appliance/health":       {"ramjet/appliance/durable", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
+	"ramjet/appliance/watch":        {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
+	"ramjet/appliance/partition":    {"ramjet/appliance/unixhttp"},
+	"ramjet/appliance/api":          {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,7 @@ func TestReleases(t *testing.T) {
 	b.command(0, "keep", "3")
 	b.curl(token)
 	b.flips(c, token, ids[1:], []string{page(1)["index.html"], page(2)["index.html"]})
+	b.readmePublishes()
 }
 
 // curl publishes as the READMEs say, and takes it back.
@@ -157,6 +159,46 @@ func (b *box) curl(token string) {
 	}
 	if got := b.command(0, "rollback"); b.page(b.t).text == "by curl" {
 		b.t.Errorf("rollback: %s", got)
+	}
+}
+
+// readmePublishes runs the lines of both READMEs that publish a folder.
+func (b *box) readmePublishes() {
+	b.t.Helper()
+	for _, name := range []string{"README.md", "../README.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		line := regexp.MustCompile(`(?m)^\s*(?:bin/)?appliance (publish .*) https://ramjet:8443$`).FindStringSubmatch(string(text))
+		if line == nil {
+			b.t.Errorf("%s does not publish", name)
+			continue
+		}
+		if err := os.WriteFile(b.path("public/index.html"), []byte("by "+name), 0o644); err != nil {
+			b.t.Fatal(err)
+		}
+		cmd := program(b.t.Context(), append(strings.Fields(line[1]), b.api)...)
+		cmd.Dir = b.Dir
+		cmd.Env = append(cmd.Environ(), "XDG_CONFIG_HOME="+b.path("config"), "XDG_CACHE_HOME="+b.path("cache"))
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is not known yet") {
+			b.t.Errorf("%s: a box that is not known: %v\n%s", name, err, out)
+		}
+		known, err := os.ReadFile(b.path("known"))
+		if err == nil {
+			err = errors.Join(os.MkdirAll(b.path("config/ramjet"), 0o700), os.WriteFile(b.path("config/ramjet/known_boxes"), known, 0o600))
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		again := program(b.t.Context(), cmd.Args[1:]...)
+		again.Dir, again.Env = cmd.Dir, cmd.Env
+		if out, err := again.CombinedOutput(); err != nil || b.page(b.t).text != "by "+name {
+			b.t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if err := os.RemoveAll(b.path("config")); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 }
 

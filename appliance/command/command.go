@@ -25,7 +25,7 @@ const (
 )
 
 // Names are the commands; all other words are for the program on the box.
-var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep", "sign", "update"}
+var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep", "publish", "sign", "update"}
 
 // Usage is the help for all of them.
 const Usage = `Steer a box from any computer:
@@ -42,6 +42,7 @@ const Usage = `Steer a box from any computer:
   appliance network ...                 the same for the network of the box
   appliance status                      how the box is, and whether a trial is on
   appliance health                      whether the box is well; 1 if it is not
+  appliance publish DIR URL             publish a site: only what the box lacks is sent; -h says more
   appliance releases                    the releases of the site, the live one marked with *
   appliance rollback [ID]               have the release before the live one back, or that one
   appliance keep N                      keep the last N releases, 1 to 1000
@@ -60,6 +61,8 @@ Flags, behind the first word:
 type Terminal struct {
 	In       io.Reader
 	Out, Err io.Writer
+	// Screen is true if a line of Err can be written over.
+	Screen bool
 	// Asks is true if somebody is there to answer.
 	Asks bool
 	// Password reads one without showing it; nil: nobody is there.
@@ -70,7 +73,7 @@ type Terminal struct {
 
 // Standard is the terminal that the program was started in.
 func Standard() *Terminal {
-	t := &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Asks: term.IsTerminal(int(os.Stdin.Fd())), Edit: editor}
+	t := &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Screen: term.IsTerminal(int(os.Stderr.Fd())), Asks: term.IsTerminal(int(os.Stdin.Fd())), Edit: editor}
 	if t.Asks {
 		t.Password = func() (string, error) {
 			text, err := term.ReadPassword(int(os.Stdin.Fd()))
@@ -94,6 +97,14 @@ type options struct {
 
 func (o *options) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet("appliance "+name, flag.ContinueOnError)
+	o.connection(f)
+	f.BoolVar(&o.yes, "yes", false, "do not ask: try, and confirm if the box can be reached over a new connection")
+	f.DurationVar(&o.within, "within", time.Minute, "`time` to confirm a change, until it is taken back")
+	return f
+}
+
+// connection are the flags of all that speaks with the API.
+func (o *options) connection(f *flag.FlagSet) {
 	f.StringVar(&o.box, "box", envOr("RAMJET_BOX", "ramjet"), "`name` or address of the box, with :port if it is not 8443; from $RAMJET_BOX, if that is set")
 	f.StringVar(&o.user, "user", "gokrazy", "`name` that goes with the password")
 	f.StringVar(&o.passwordFile, "password-file", "", "`file` that holds the box's password; else it is asked for")
@@ -101,9 +112,6 @@ func (o *options) flags(name string) *flag.FlagSet {
 	f.StringVar(&o.known, "known", knownFile(), "`file` of the fingerprints of the boxes' certificates")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "what the `fingerprint` of a box that is not known yet must be; the box logs it at its start")
 	f.BoolVar(&o.acceptNew, "accept-new", false, "trust a box that is not known yet, without asking")
-	f.BoolVar(&o.yes, "yes", false, "do not ask: try, and confirm if the box can be reached over a new connection")
-	f.DurationVar(&o.within, "within", time.Minute, "`time` to confirm a change, until it is taken back")
-	return f
 }
 
 func envOr(name, otherwise string) string {
@@ -118,6 +126,8 @@ func Run(args []string, t *Terminal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch args[0] {
+	case "publish":
+		return finish(t, "publish", publishSite(ctx, args[1:], t))
 	case "sign":
 		return finish(t, "sign", sign(args[1:], t))
 	case "update":

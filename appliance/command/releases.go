@@ -34,20 +34,31 @@ func (b *box) releases(ctx context.Context, name string, words []string) error {
 	if err := json.Unmarshal(a.text, &r); err != nil {
 		return err
 	}
-	if r.Trouble != "" {
-		return fmt.Errorf("%s is the release to serve now, but the accelerator does not serve it yet: %s", r.ID, r.Trouble)
+	if err := troubleOf(r); err != nil {
+		return err
 	}
 	fmt.Fprintln(b.t.Out, r.ID, "is live")
 	return nil
 }
 
-func (b *box) listReleases(ctx context.Context) error {
-	a, err := b.ask(ctx, http.MethodGet, "/releases", "", nil)
-	if err != nil {
-		return err
+func troubleOf(r release.Release) error {
+	if r.Trouble == "" {
+		return nil
 	}
-	var all api.Releases
-	if err := json.Unmarshal(a.text, &all); err != nil {
+	return fmt.Errorf("%s is the release to serve now, but the accelerator does not serve it yet: %s", r.ID, r.Trouble)
+}
+
+func (b *box) allReleases(ctx context.Context) (all api.Releases, err error) {
+	a, err := b.ask(ctx, http.MethodGet, "/releases", "", nil)
+	if err == nil {
+		err = json.Unmarshal(a.text, &all)
+	}
+	return all, err
+}
+
+func (b *box) listReleases(ctx context.Context) error {
+	all, err := b.allReleases(ctx)
+	if err != nil {
 		return err
 	}
 	for _, r := range all.Releases {

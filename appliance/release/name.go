@@ -49,6 +49,10 @@ func CheckPath(path string) error {
 	return nil
 }
 
+// Served tells whether the accelerator serves files of a mode: not programs, nor what has a sticky bit, nor what not
+// everybody may read. To publish one of them would show what was not meant to be seen, such as the source of a program.
+func Served(mode uint32) bool { return mode&0o1111 == 0 && mode&0o004 != 0 }
+
 // comparePaths orders paths so that a directory's files stand together and a directory stands where a file of its name
 // would: as if the slash came before all other bytes.
 func comparePaths(a, b string) int {

@@ -15,10 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notServed are the mode bits of files that the accelerator does not serve: programs, and what has a sticky bit. To publish
-// one would show its source.
-const notServed = 0o1111
-
 // Tar publishes the files of a tar archive, as a release of their own. What the box has already is not written again.
 // Directories and the fields of pax are read over; a link to another file of the archive (a hard link) is that file; all
 // else, and what the accelerator would not serve by its mode, is refused. Nothing is visible unless the archive is whole.
@@ -110,7 +106,7 @@ func (s *Store) receiveEntry(h *shelf, r io.Reader, header *tar.Header, m Manife
 	if _, twice := byPath[name]; twice {
 		return e, false, refusedf("%q is there twice", name)
 	}
-	if mode := header.Mode & 0o7777; header.Typeflag == tar.TypeReg && (mode&notServed != 0 || mode&0o004 == 0) {
+	if mode := uint32(header.Mode & 0o7777); header.Typeflag == tar.TypeReg && !Served(mode) {
 		return e, false, refusedf("%q has mode %04o, and such files are not served: programs, and what not everybody may read. "+
 			"Make it 644, or leave it out; for all of them: tar --mode=a=rX,u+w", name, mode)
 	}
