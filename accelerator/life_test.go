@@ -213,3 +213,38 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("exit status %d, signal %q", status.ExitStatus(), status.Signal())
 	}
 }
+
+// A client that says close, and more behind it, has its answer, even if what it says comes while the answer is on its way
+// to it: a connection that is closed with unread input is reset, and what was still to be sent is lost.
+func TestMoreBehindTheLastRequest(t *testing.T) {
+	t.Parallel()
+	for tier, setting := range tiers {
+		t.Run(tier, func(t *testing.T) {
+			t.Parallel()
+			asked, answer, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			farm := rawBackend(t, func(c *net.TCPConn, in *bufio.Reader) {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				close(asked)
+				<-answer
+				fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+				close(answered)
+				_, _ = in.ReadByte()
+			})
+			p := startHooked(t, t.TempDir(), setting+`"health": {"check": "off"}, "backends": [{"url": "http://`+farm+`"}]`)
+			c := p.dial()
+			fmt.Fprint(c, "GET /farm HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+			<-asked
+			p.signal(syscall.SIGSTOP) // It sees both at once, in their order.
+			close(answer)
+			<-answered
+			fmt.Fprint(c, "GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+			p.signal(syscall.SIGCONT)
+			got, err := io.ReadAll(c)
+			if !strings.HasPrefix(string(got), "HTTP/1.1 200 ") || !strings.HasSuffix(string(got), "\r\n\r\nhello") {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}

@@ -267,16 +267,18 @@ func (l *loop) slot() key {
 
 // finish ends c behind its last answer.
 func (l *loop) finish(c *conn) {
-	if !c.more {
+	// What was kept for the end goes out with it. Closing alone would lose it if
+	// something had come that was not read: then the connection is reset.
+	shut(int(c.fd))
+	if !c.more && len(c.in) == 0 {
 		l.drop(c)
 		return
 	}
-	// There is input that nobody will read: closing now would reset the
-	// connection, and might take the answer from the client.
+	// There is input that nobody will answer, and there may be more of it: closing
+	// now would reset the connection, and might take the answer from the client.
 	if !c.watched {
 		l.watch(c)
 	}
-	shut(int(c.fd))
 	l.enter(c, lingering)
 	l.discard(c)
 }

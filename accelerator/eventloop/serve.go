@@ -154,7 +154,7 @@ func (l *loop) serve(c *conn, b []byte) (rest []byte, ok bool) {
 		return nil, false
 	}
 	if c.closing {
-		c.more = c.more || len(b) > 0
+		l.save(c, b)
 		l.finish(c)
 		return nil, false
 	}
