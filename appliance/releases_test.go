@@ -72,7 +72,7 @@ func (b *box) command(status int, args ...string) string {
 }
 
 // Sites are published, listed, taken back, and kept, through the real program and the real accelerator; and 1,000 flips
-// later every answer was whole and of one release.
+// later every answer was whole and of one release, and every page has found its script.
 func TestReleases(t *testing.T) {
 	b := startBox(t)
 	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // Another test looks at it.
@@ -83,13 +83,13 @@ func TestReleases(t *testing.T) {
 	other := lines[len(lines)-1]
 
 	page := func(n int) map[string]string {
-		return map[string]string{"index.html": fmt.Sprintf("page %d %s", n, strings.Repeat(fmt.Sprint(n), 5000)), "same.txt": "same"}
+		return map[string]string{"index.html": fmt.Sprintf("page %d %s", n, strings.Repeat(fmt.Sprint(n), 5000)), "same.txt": "same", fmt.Sprintf("app-%d.js", n): script(n)}
 	}
 	var ids []string
 	for n := range 3 {
 		status, text := b.steer(c, token, "PUT", "/releases", tarOf(t, 0o644, page(n)))
 		var r release.Release
-		if err := json.Unmarshal([]byte(text), &r); err != nil || status != 201 || !r.Live || r.Trouble != "" || r.Files != 2 || !strings.Contains(r.By, "(ci)") {
+		if err := json.Unmarshal([]byte(text), &r); err != nil || status != 201 || !r.Live || r.Trouble != "" || r.Files != 3 || !strings.Contains(r.By, "(ci)") {
 			t.Fatalf("%d %s", status, text)
 		}
 		ids = append(ids, r.ID)
@@ -119,7 +119,7 @@ func TestReleases(t *testing.T) {
 	if got := b.command(0, "rollback"); got != ids[1]+" is live" || b.page(t).text != page(1)["index.html"] {
 		t.Errorf("rollback: %s", got)
 	}
-	if got := b.command(0, "releases"); !strings.Contains(got, "\n* "+ids[1]) || !strings.Contains(got, "the last 10 are kept") || strings.Count(got, "2 files, ") != 3 {
+	if got := b.command(0, "releases"); !strings.Contains(got, "\n* "+ids[1]) || !strings.Contains(got, "the last 10 are kept") || strings.Count(got, "3 files, ") != 3 {
 		t.Errorf("releases:\n%s", got)
 	}
 	if got := b.command(0, "rollback", ids[2]); got != ids[2]+" is live" || b.page(t).text != page(2)["index.html"] {
@@ -227,6 +227,9 @@ func fetch(c *http.Client, url string) (pageAnswer, error) {
 	return pageAnswer{string(text), a.Header.Get("ETag")}, err
 }
 
+// script is what page n loads when it is there.
+func script(n int) string { return fmt.Sprintf("script of page %d", n) }
+
 // flips flips 1,000 times between two releases, under load.
 func (b *box) flips(c *http.Client, token string, ids, pages []string) {
 	b.t.Helper()
@@ -250,6 +253,11 @@ func (b *box) flips(c *http.Client, token string, ids, pages []string) {
 					return
 				}
 				seen[which].Add(1)
+				// By now another release may be live.
+				if got, err := fetch(own, fmt.Sprintf("http://%s/app-%d.js", b.Listen, which+1)); err != nil || got.text != script(which+1) {
+					b.t.Errorf("the script of page %d: %.30q, %v", which+1, got.text, err)
+					return
+				}
 			}
 		})
 	}

@@ -9,6 +9,7 @@
 // collector is the reference count.
 //
 //	store.go      Store: load, swap, options       watch.go      when to load again
+//	kept.go       files of earlier releases
 //	load.go       the walk and the reading         identity.go   has this file changed?
 //	snapshot.go   Snapshot, Object                 body.go       bytes from memory or a file
 //	rules.go      kHTTPd's seven rules, one table  target.go     request target -> path

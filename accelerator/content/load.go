@@ -23,7 +23,6 @@ type loader struct {
 	visit   func(name string)
 	sketch  bool // read no bodies
 
-	top     *confined
 	folders []*folder
 
 	mu      sync.Mutex
@@ -31,17 +30,22 @@ type loader struct {
 }
 
 func (l *loader) run(ctx context.Context) (*Snapshot, error) {
-	var err error
-	if l.top, err = openConfined(l.place.dir); err != nil {
-		return nil, err
-	}
 	// Not closed here: files that are opened for a request need it. It is
 	// closed by its finalizers when the last of them is gone.
-	folders, skipped, err := walk(ctx, l.top, l.options, l.visit)
+	top, err := openConfined(l.place.dir)
 	if err != nil {
 		return nil, err
 	}
-	l.folders, l.skipped = folders, skipped
+	folders, skipped, err := walk(ctx, top, l.options, l.visit)
+	if err != nil {
+		return nil, err
+	}
+	l.skipped = skipped
+	kept, err := l.kept(ctx, folders)
+	if err != nil {
+		return nil, err
+	}
+	l.folders = append(folders, kept...)
 	l.plan()
 	if err := l.readAll(ctx); err != nil {
 		return nil, err
@@ -157,7 +161,7 @@ func (l *loader) assemble(s *Snapshot) {
 		if f.blob == nil {
 			continue
 		}
-		if f.old == nil || f.blob.identity != f.old.identity || f.old.unread != nil && f.blob.unread == nil {
+		if f.old == nil || !l.unchanged(f.blob.identity, f.old.identity) || f.old.unread != nil && f.blob.unread == nil {
 			s.Changed++
 		}
 		if f.same == nil {
@@ -174,7 +178,9 @@ func (l *loader) assemble(s *Snapshot) {
 		s.Changed += gone
 	}
 	for _, folder := range l.folders {
-		l.index(s, folder.path)
+		if len(folder.files) == 0 || !folder.files[0].kept {
+			l.index(s, folder.path)
+		}
 	}
 }
 
@@ -184,7 +190,7 @@ func (l *loader) representations(f *found, blobs map[string]*found) []*Represent
 	all := []*Representation{f.blob}
 	for _, e := range encodings {
 		sibling := blobs[f.path+e.suffix]
-		if sibling == nil || sibling.blob == nil || sibling.mode != f.mode ||
+		if sibling == nil || sibling.blob == nil || sibling.mode != f.mode || sibling.kept != f.kept ||
 			sibling.id.mtime < f.id.mtime || sibling.id.size == 0 || sibling.blob.Size >= f.blob.Size {
 			continue
 		}

@@ -29,21 +29,21 @@ func (l *loader) readFolder(folder *folder) error {
 		}
 	}()
 	for _, f := range folder.files {
-		if f.same != nil || l.takeOver(f) {
+		below := path.Join(folder.name, f.name)
+		if f.same != nil || l.takeOver(f, folder.top, below) {
 			continue
 		}
-		below := path.Join(folder.name, f.name)
 		if l.sketch && !l.mayBeUnfinished(f.id) {
-			f.blob = l.unread(f, below)
+			f.blob = l.unread(f, folder.top, below)
 			l.stamp(f.blob, f.id)
 			continue
 		}
 		var err error
 		if dir == nil && !f.link {
-			dir, err = l.top.OpenRoot(folder.name)
+			dir, err = folder.top.OpenRoot(folder.name)
 		}
 		if err == nil {
-			f.blob, err = l.read(f, dir, below)
+			f.blob, err = l.read(f, folder.top, dir, below)
 		}
 		if err == nil {
 			l.stamp(f.blob, f.id)
@@ -55,18 +55,30 @@ func (l *loader) readFolder(folder *folder) error {
 }
 
 // takeOver keeps what the last snapshot had of a file that did not change.
-func (l *loader) takeOver(f *found) bool {
+func (l *loader) takeOver(f *found, top *confined, below string) bool {
 	old := f.old
-	if old == nil || old.identity != f.id || (old.file == nil) != f.memory {
+	if old == nil || !l.unchanged(old.identity, f.id) || (old.file == nil) != f.memory {
 		return false
 	}
 	if !f.memory && (old.file.kept != nil) != f.keep {
 		return false
 	}
 	blob := *old
+	if blob.file != nil && blob.file.kept == nil { // Opened by its name: the old one may go with its release.
+		blob.file = &openFile{root: top, name: below}
+	}
 	l.stamp(&blob, f.id)
 	f.blob = &blob
 	return true
+}
+
+// unchanged compares two states of a file. What releases have in common is one file with a
+// link in each, and a link more or less changes its ctime; its contents are nobody's to change.
+func (l *loader) unchanged(a, b identity) bool {
+	if l.place.release != "" && l.old.place.release != "" {
+		return a.sameBytes(b)
+	}
+	return a == b
 }
 
 // failed decides what becomes of a file that could not be read: one that is
@@ -114,11 +126,11 @@ const HTTPTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // read opens a file, makes sure that it is the one that was looked at and that
 // nobody is writing it, and reads it if it belongs in memory.
-func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, error) {
+func (l *loader) read(f *found, top *confined, dir *os.Root, below string) (*Representation, error) {
 	var file *os.File
 	var err error
 	if f.link {
-		file, err = l.top.OpenFile(below)
+		file, err = top.OpenFile(below)
 	} else {
 		file, err = dir.OpenFile(f.name, openFlags, 0)
 	}
@@ -144,7 +156,7 @@ func (l *loader) read(f *found, dir *os.Root, below string) (*Representation, er
 	case f.keep:
 		r.file, keep = &openFile{kept: file, fd: int(file.Fd())}, true
 	default:
-		r.file = &openFile{root: l.top, name: below}
+		r.file = &openFile{root: top, name: below}
 	}
 	info, err := file.Stat()
 	if err != nil {

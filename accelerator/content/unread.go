@@ -11,8 +11,8 @@ type unread struct {
 }
 
 // unread returns what is known of a file without opening it.
-func (l *loader) unread(f *found, below string) *Representation {
-	r := &Representation{Size: f.id.size, file: &openFile{root: l.top, name: below}}
+func (l *loader) unread(f *found, top *confined, below string) *Representation {
+	r := &Representation{Size: f.id.size, file: &openFile{root: top, name: below}}
 	if f.memory {
 		r.unread = &unread{}
 	}

@@ -23,6 +23,7 @@ type found struct {
 	mode uint32
 	id   identity
 	link bool // reached through a symbolic link: to be opened from the top
+	kept bool // of an earlier release
 
 	old       *Representation // what the last snapshot had under this path
 	same      *found          // another name of the same file, to be read instead, or nil
@@ -35,6 +36,7 @@ type found struct {
 // folder is one directory with the regular files in it.
 type folder struct {
 	path  string // URL path with its slash: "/", "/a/"
+	top   *confined
 	name  string // below the top: ".", "a"
 	files []*found
 }
@@ -102,7 +104,7 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 	if err != nil {
 		return w.unreadable(urlPath, name, err)
 	}
-	f := &folder{path: urlPath, name: name}
+	f := &folder{path: urlPath, top: w.top, name: name}
 	above = append(slices.Clone(above), self)
 	for _, entry := range names {
 		if w.hidden(urlPath, entry) {

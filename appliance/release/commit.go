@@ -305,6 +305,13 @@ func (s *Store) flip(ctx context.Context, h *shelf, r Release) (Release, error) 
 	if info, err := h.root.Lstat(currentName); err == nil && info.Mode()&fs.ModeSymlink == 0 {
 		return r, wrongPlace{"the content partition has a directory or file named current, which has to be the link to the live release. Rename it, and try again"}
 	}
+	wanted, err := s.assetsFor(h, r.ID)
+	if err == nil {
+		err = s.addAssets(h, wanted)
+	}
+	if err != nil { // The release is whole without them.
+		s.log().Warn("pages that were loaded before may miss files", "err", err)
+	}
 	if err := renameio.SymlinkRoot(h.root, releasesName+"/"+r.ID, currentName); err != nil {
 		return r, err
 	}
@@ -316,7 +323,14 @@ func (s *Store) flip(ctx context.Context, h *shelf, r Release) (Release, error) 
 	if s.Flipped != nil {
 		if err := s.Flipped(ctx); err != nil {
 			r.Trouble = err.Error()
+			return r, nil
 		}
+	}
+	if err == nil {
+		err = s.trimAssets(h, wanted)
+	}
+	if err != nil {
+		s.log().Warn("files of earlier releases cannot be removed", "err", err)
 	}
 	return r, nil
 }

@@ -1,0 +1,231 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// The files of other releases that a page asks for which was loaded before the flip: those which the live one has not. They
+// are links in a directory of their own, as a release would have them, and the accelerator serves what is there where the
+// release has nothing of that name. Beside it stands what is in it, a manifest.
+const (
+	assetsName = ".ramjet/assets"
+	assetsList = ".ramjet/assets.manifest"
+)
+
+// assetEnds are the ends of names that pages load by themselves, and imageEnds those of images, which are assets only if the
+// name has a hash: others stay the same from release to release.
+var (
+	assetEnds = []string{".js", ".mjs", ".css", ".wasm", ".woff", ".woff2", ".ttf", ".otf", ".eot"}
+	imageEnds = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico"}
+	packed    = []string{".br", ".zst", ".gz"}
+	hashed    = regexp.MustCompile(`[-._][0-9A-Za-z_-]*[0-9][0-9A-Za-z_-]*\.[a-z0-9]+$`)
+	longPart  = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
+)
+
+// isAsset tells whether a file is one that a page may still ask for after the next flip.
+func isAsset(name string) bool {
+	for _, end := range packed {
+		name = strings.TrimSuffix(name, end)
+	}
+	end := strings.ToLower(path.Ext(name))
+	if slices.Contains(assetEnds, end) {
+		return true
+	}
+	name = path.Base(name)
+	return slices.Contains(imageEnds, end) && hashed.MatchString(name) && longPart.MatchString(name)
+}
+
+// assetsIn reads the assets of a manifest. It does not look at the other lines, which may be very many.
+func assetsIn(text []byte) (m Manifest, err error) {
+	for line := range strings.Lines(string(text)) {
+		hash, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		size, name, _ := strings.Cut(rest, " ")
+		if !isAsset(name) {
+			continue
+		}
+		e := Entry{Path: name}
+		if e.Hash, err = ParseHash(hash); err == nil {
+			e.Size, err = strconv.ParseInt(size, 10, 64)
+		}
+		if err = errors.Join(err, CheckPath(name)); err != nil {
+			return nil, err
+		}
+		m = append(m, e)
+	}
+	return m, nil
+}
+
+// assetsFor are the assets of all other releases than the one of that ID that it has not itself; of several of a name the
+// newest.
+func (s *Store) assetsFor(h *shelf, id string) (wanted Manifest, err error) {
+	all, err := s.list(h)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(all)
+	i := slices.IndexFunc(all, func(r Release) bool { return r.ID == id })
+	if i < 0 {
+		return nil, ErrNone
+	}
+	itself := all[i]
+	known := map[string]bool{}
+	for _, r := range slices.Insert(slices.Delete(all, i, i+1), 0, itself) {
+		if r.Manifest == (Hash{}) { // Made by hand: nobody knows what it has.
+			continue
+		}
+		text, err := h.root.ReadFile(manifestsName + "/" + r.ID + ".manifest")
+		if err != nil {
+			return nil, err
+		}
+		m, err := assetsIn(text)
+		if err != nil {
+			return nil, fmt.Errorf("release %s: %w", r.ID, err)
+		}
+		for _, e := range m {
+			if !known[e.Path] && r.ID != id {
+				wanted = append(wanted, e)
+			}
+			known[e.Path] = true
+		}
+	}
+	return wanted, nil
+}
+
+// assets reads what is there; if that cannot be read, all is cleared.
+func assets(h *shelf) (Manifest, error) {
+	text, err := h.root.ReadFile(assetsList)
+	if err == nil {
+		var m Manifest
+		if m, err = assetsIn(text); err == nil {
+			return m, nil
+		}
+	}
+	return nil, h.root.RemoveAll(assetsName)
+}
+
+func writeAssets(h *shelf, m Manifest) error {
+	return renameio.WriteFile(assetsList, m.Text(), 0o600, renameio.WithRoot(h.root))
+}
+
+// addAssets links what is wanted and not there. It comes before a flip, and leaves what the release before it needs.
+func (s *Store) addAssets(h *shelf, wanted Manifest) error {
+	there, err := assets(h)
+	if err != nil {
+		return err
+	}
+	hashes := map[string]Hash{}
+	for _, e := range there {
+		hashes[e.Path] = e.Hash
+	}
+	added := there
+	for _, e := range wanted {
+		if _, is := hashes[e.Path]; !is {
+			added = append(added, e)
+		}
+	}
+	// First the list: so whatever is linked can be found again.
+	if err := writeAssets(h, added); err != nil {
+		return err
+	}
+	for _, e := range wanted {
+		name := assetsName + "/" + e.Path
+		hash, is := hashes[e.Path]
+		if is && hash == e.Hash {
+			if _, err := h.root.Lstat(name); err == nil {
+				continue
+			}
+		}
+		if err := linkAsset(h, e, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkAsset links one. What stands in its way, as a file where it needs a directory, stays: it is newer.
+func linkAsset(h *shelf, e Entry, name string) error {
+	for _, dir := range parents(name) {
+		if err := h.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nothingInTheWay(err)
+		}
+	}
+	if err := h.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nothingInTheWay(err)
+	}
+	hash := e.Hash.String()
+	return nothingInTheWay(h.root.Link(blobsName+"/"+hash[:2]+"/"+hash, name))
+}
+
+func nothingInTheWay(err error) error {
+	for _, way := range []error{unix.ENOTDIR, unix.ENOTEMPTY, unix.EISDIR, unix.EMLINK, fs.ErrExist} {
+		if errors.Is(err, way) {
+			return nil
+		}
+	}
+	return err
+}
+
+// parents are the directories above a name, below the site's own.
+func parents(name string) (dirs []string) {
+	for dir := path.Dir(name); len(dir) >= len(assetsName); dir = path.Dir(dir) {
+		dirs = append(dirs, dir)
+	}
+	slices.Reverse(dirs)
+	return dirs
+}
+
+// trimAssets removes what is not wanted any more. It comes when the accelerator serves the release.
+func (s *Store) trimAssets(h *shelf, wanted Manifest) error {
+	there, err := assets(h)
+	if err != nil {
+		return err
+	}
+	hashes := map[string]Hash{}
+	for _, e := range wanted {
+		hashes[e.Path] = e.Hash
+	}
+	var gone Manifest
+	for _, e := range there {
+		hash, is := hashes[e.Path]
+		if is && hash == e.Hash {
+			continue
+		}
+		gone = append(gone, e)
+		if is { // Another one has taken its place.
+			continue
+		}
+		name := assetsName + "/" + e.Path
+		if err := h.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nothingInTheWay(err)
+		}
+		dirs := parents(name)
+		slices.Reverse(dirs)
+		for _, dir := range dirs {
+			if h.root.Remove(dir) != nil { // It is not empty.
+				break
+			}
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := writeAssets(h, wanted); err != nil {
+		return err
+	}
+	for _, e := range gone {
+		if err := removeUnused(h, e.Hash[0], e.Hash.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
