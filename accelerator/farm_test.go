@@ -86,6 +86,15 @@ func (l *farmLoad) end() []string {
 // request fails.
 func TestFarmUnderLoad(t *testing.T) {
 	t.Parallel()
+	for tier, setting := range tiers {
+		t.Run(tier, func(t *testing.T) {
+			t.Parallel()
+			farmUnderLoad(t, setting)
+		})
+	}
+}
+
+func farmUnderLoad(t *testing.T, setting string) {
 	dir := t.TempDir()
 	write(t, dir, "site/page", strings.Repeat("x", 1000))
 	// The servers of the farm are this program, too: what it forwards to is a real
@@ -98,7 +107,7 @@ func TestFarmUnderLoad(t *testing.T) {
 		farm = append(farm, b)
 		urls = append(urls, fmt.Sprintf(`{"url": "http://%s"}`, b.listen))
 	}
-	front := start(t, "-config", write(t, dir, "front.json", `{
+	front := start(t, "-config", write(t, dir, "front.json", `{`+setting+`
 		"admin": "front.sock",
 		"backends": [`+strings.Join(urls, ", ")+`],
 		"forward": {"first_byte_timeout": "1s"},
@@ -161,6 +170,7 @@ func TestFarmUnderLoad(t *testing.T) {
 	set(2, "drain")
 	time.Sleep(100 * time.Millisecond) // What is in flight ends.
 	idle := inFlight(t, ask, farm[2].listen)
+	settle()
 	if requests, open := inFlight(t, ask, farm[2].listen), idle; open.InFlight != 0 || requests.Requests != open.Requests || open.State != "drain" {
 		t.Errorf("drained, and still at work: %+v", requests)
 	}
@@ -276,8 +286,14 @@ func TestBackendStates(t *testing.T) {
 	if _, now, text := request("GET", "", ""); now != second {
 		t.Errorf("a reload changed it: %s", text)
 	}
-	if code, _, _ := request("PATCH", "", `{"default": {"`+b+`": "drain"}}`); code != 200 {
-		t.Errorf("%d", code)
+	if code, _, text := request("PATCH", "", `{"default": {"`+b+`": "drain"}}`); code != http.StatusPreconditionRequired || !strings.Contains(text, "If-Match: *") {
+		t.Errorf("by somebody who has seen nothing: %d %s", code, text)
+	}
+	if _, now, text := request("GET", "", ""); now != second {
+		t.Errorf("and it changed something: %s", text)
+	}
+	if code, _, _ := request("PATCH", `"0", `+second, `{"default": {"`+b+`": "drain"}}`); code != 200 {
+		t.Errorf("one of two tags: %d", code)
 	}
 	answer, err := http.Get("http://" + front.listen + "/page")
 	if err != nil {
@@ -289,7 +305,6 @@ func TestBackendStates(t *testing.T) {
 	}
 }
 
-// An https backend with an authority and a name of its own, that wants to know
 // The unused connections to a backend that is drained are closed at once, and one that is in use behind its answer.
 func TestDrainEndsUnusedConnections(t *testing.T) {
 	t.Parallel()
@@ -352,6 +367,7 @@ func TestDrainEndsUnusedConnections(t *testing.T) {
 	}
 }
 
+// An https backend with an authority and a name of its own, that wants to know
 // who asks: requests and checks get through, and without the settings neither.
 func TestBackendTLS(t *testing.T) {
 	t.Parallel()

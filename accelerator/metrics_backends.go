@@ -15,6 +15,7 @@ type farmMetrics struct{ server *server }
 var (
 	forwardEvents = poolDesc("forward_events_total", "What happened to forwarded requests.", "event")
 	backendChecks = poolDesc("backend_checks_total", "Health checks of backends, by result.", "result")
+	backendWeight = backendDesc("weight", "The backend's share of the requests against the others'.")
 )
 
 // poolTable has a metric in each row, with the pool's name as its label.
@@ -74,6 +75,7 @@ func number(b bool) float64 {
 func (m farmMetrics) Describe(to chan<- *prometheus.Desc) {
 	to <- forwardEvents
 	to <- backendChecks
+	to <- backendWeight
 	for _, row := range poolTable {
 		to <- row.desc
 	}
@@ -95,6 +97,7 @@ func (m farmMetrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(row.desc, prometheus.GaugeValue, float64(row.value(p)), p.Name)
 		}
 		for _, b := range p.Pool.Backends() {
+			to <- prometheus.MustNewConstMetric(backendWeight, prometheus.GaugeValue, float64(p.Pool.Weight(b)), p.Name, b.URL.String())
 			for _, row := range backendTable {
 				to <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(b), p.Name, b.URL.String())
 			}

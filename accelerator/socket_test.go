@@ -35,6 +35,9 @@ func adminClient(t *testing.T, socket string) func(method, path string, body ...
 		if err != nil {
 			t.Fatal(err)
 		}
+		if method == "PATCH" {
+			request.Header.Set("If-Match", "*") // Nobody else changes anything.
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)

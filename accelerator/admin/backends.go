@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -51,8 +52,14 @@ func writeBackends(w http.ResponseWriter, now Backends) {
 }
 
 // patchBackends changes the state of the backends that the body names, by the
-// rules of a JSON Merge Patch (RFC 7396), all or none of them.
+// rules of a JSON Merge Patch (RFC 7396), all or none of them. Who changes it has to say
+// which state he saw, as with the farm.
 func (s *Server) patchBackends(w http.ResponseWriter, r *http.Request) {
+	match := strings.Join(r.Header.Values("If-Match"), ",")
+	if match == "" {
+		http.Error(w, "which state did you see? Send its ETag (GET /backends) as If-Match, or If-Match: * for whichever there is", http.StatusPreconditionRequired)
+		return
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPatch))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		http.Error(w, "that is too long", http.StatusRequestEntityTooLarge)
@@ -69,7 +76,7 @@ func (s *Server) patchBackends(w http.ResponseWriter, r *http.Request) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	now := s.Backends()
-	if match := r.Header.Get("If-Match"); match != "" && match != "*" && match != now.tag() {
+	if !matches(match, now.tag()) {
 		w.Header().Set("ETag", now.tag())
 		http.Error(w, "somebody else changed it since you looked; look again (GET /backends)", http.StatusPreconditionFailed)
 		return

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -122,11 +121,10 @@ func (c *Checker) listen(ctx context.Context, b *backend.Backend, a *Agent) {
 			c.Log.Warn("backend's agent is not heard", "backend", b.URL.String(), "err", err)
 		}
 		heard = err == nil
-		wait := a.Interval + time.Duration((rand.Float64()-0.5)/5*float64(a.Interval))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-time.After(about(a.Interval)):
 		}
 	}
 }

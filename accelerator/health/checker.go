@@ -173,12 +173,16 @@ func (c *Checker) follow(ctx context.Context, b *backend.Backend, check *Check) 
 				c.Log.Info("backend is up again", "backend", b.URL.String())
 			}
 		}
-		// Many boxes in front of one farm shall not ask in step.
-		wait := check.Interval + time.Duration((rand.Float64()-0.5)/5*float64(check.Interval))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-time.After(about(check.Interval)):
 		}
 	}
+}
+
+// about is an interval, up to a tenth longer or shorter: many boxes in front of one
+// farm shall not ask in step.
+func about(interval time.Duration) time.Duration {
+	return interval + time.Duration((rand.Float64()-0.5)/5*float64(interval))
 }

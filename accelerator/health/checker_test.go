@@ -11,10 +11,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ramjet/accelerator/backend"
@@ -335,4 +337,35 @@ func TestGreeting(t *testing.T) {
 	if got := <-heard; got != "PROXY UNKNOWN\r\n" {
 		t.Errorf("%q", got)
 	}
+}
+
+// The time from one check to the next is the interval give or take a tenth, and not twice the same.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval, step = time.Second, 5 * time.Millisecond
+		c, _ := checking(t)
+		p, err := backend.NewPool(backend.Settings{Servers: []backend.Server{{URL: &url.URL{Scheme: "http", Host: "a.example"}, Unresolved: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Watch(p.Backends(), Check{Kind: TCP, Interval: interval, Timeout: interval, Rise: 1, Fall: 1}) // It cannot even be asked.
+		var gaps []time.Duration
+		last := time.Now()
+		for asked := uint64(1); len(gaps) < 1000; time.Sleep(step) {
+			synctest.Wait()
+			if n := c.Failed.Load(); n > asked {
+				gaps, last, asked = append(gaps, time.Since(last)), time.Now(), n
+			}
+		}
+		slices.Sort(gaps)
+		if least, most := gaps[0], gaps[len(gaps)-1]; least < interval*9/10-step || most > interval*11/10+step {
+			t.Errorf("from %v to %v", least, most)
+		}
+		// The quarters are all as likely.
+		for i, want := range []time.Duration{950, 1000, 1050} {
+			if got := gaps[len(gaps)*(i+1)/4]; (got - want*time.Millisecond).Abs() > 20*time.Millisecond {
+				t.Errorf("a share of %d/4 comes before %v, want %v", i+1, got, want*time.Millisecond)
+			}
+		}
+	})
 }
