@@ -199,19 +199,21 @@ func TestExampleFarms(t *testing.T) {
 			t.Errorf("nobody tries the farm %q", m[1])
 			continue
 		}
-		t.Run(m[1], func(t *testing.T) {
-			t.Parallel()
-			f := &exampleFarm{t: t, servers: map[string]*exampleServer{}}
-			settings := regexp.MustCompile(`10\.0\.0\.(\d+):8000`).ReplaceAllStringFunc(m[2], func(address string) string {
-				number := strings.TrimSuffix(strings.TrimPrefix(address, "10.0.0."), ":8000")
-				s := &exampleServer{}
-				s.begin(t, "127.0.0.1:0", number)
-				f.servers[number] = s
-				return s.Listener.Addr().String()
+		for tier, setting := range tiers {
+			t.Run(m[1]+"/"+tier, func(t *testing.T) {
+				t.Parallel()
+				f := &exampleFarm{t: t, servers: map[string]*exampleServer{}}
+				settings := regexp.MustCompile(`10\.0\.0\.(\d+):8000`).ReplaceAllStringFunc(m[2], func(address string) string {
+					number := strings.TrimSuffix(strings.TrimPrefix(address, "10.0.0."), ":8000")
+					s := &exampleServer{}
+					s.begin(t, "127.0.0.1:0", number)
+					f.servers[number] = s
+					return s.Listener.Addr().String()
+				})
+				f.front = start(t, "-config", write(t, t.TempDir(), "ramjet.json", strings.Replace(settings, "{", "{"+setting, 1)))
+				try(f)
 			})
-			f.front = start(t, "-config", write(t, t.TempDir(), "ramjet.json", settings))
-			try(f)
-		})
+		}
 	}
 	if found != len(exampleFarms) {
 		t.Errorf("%d of %d farms are in the README", found, len(exampleFarms))
