@@ -144,18 +144,21 @@ func resident(t *testing.T, p *process) int {
 	return kib << 10
 }
 
-// A gigabyte each way takes no more memory than a page.
+// A gigabyte each way takes no more memory than a page. With a length the loops relay it,
+// in chunks an upload is for the complete tier.
 func TestGigabyte(t *testing.T) {
 	if testing.Short() || underRace {
-		t.Skip("it moves 4 GB")
+		t.Skip("it moves 6 GB")
 	}
 	const size = 1 << 30
+	relayed := map[string]int{"loops": 2, "complete": 0}
 	for tier, setting := range tiers {
 		t.Run(tier, func(t *testing.T) {
-			p := startBefore(t, setting, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			dir := t.TempDir()
+			p := startBefore(t, `"admin": "`+dir+`/a.sock",`+setting, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				n, err := io.Copy(io.Discard, r.Body)
 				if r.Method == http.MethodPost {
-					fmt.Fprintf(w, "%d %v", n, err)
+					fmt.Fprintf(w, "%d of %d, %v", n, r.ContentLength, err)
 					return
 				}
 				w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -173,18 +176,30 @@ func TestGigabyte(t *testing.T) {
 			if n != size || err != nil {
 				t.Errorf("downloaded %d bytes, %v", n, err)
 			}
-			a, err = client.Post("http://"+p.listen+"/upload", "application/octet-stream", watched(io.LimitReader(endless{}, size)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, _ := io.ReadAll(a.Body)
-			a.Body.Close()
-			if string(text) != fmt.Sprint(size, " <nil>") {
-				t.Errorf("uploaded %s", text)
+			for _, length := range []int64{size, -1} {
+				upload, err := http.NewRequest("POST", "http://"+p.listen+"/upload", watched(io.LimitReader(endless{}, size)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				upload.ContentLength = length
+				a, err := client.Do(upload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(a.Body)
+				a.Body.Close()
+				if string(text) != fmt.Sprintf("%d of %d, <nil>", size, length) {
+					t.Errorf("uploaded %s", text)
+				}
 			}
 			if most > before+32<<20 {
 				t.Errorf("%d MiB resident, %d before", most>>20, before>>20)
 			}
+			h := &hooked{p, adminClient(t, dir+"/a.sock")}
+			if h.eventually("loop_relayed_total", func(n int) bool { return n >= relayed[tier] }); h.metric("loop_relayed_total") != relayed[tier] {
+				t.Errorf("the loops relayed %d, want %d", h.metric("loop_relayed_total"), relayed[tier])
+			}
+			t.Logf("%d MiB resident, %d before", most>>20, before>>20)
 		})
 	}
 }
