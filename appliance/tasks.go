@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"time"
 
 	"ramjet/appliance/access"
 	"ramjet/appliance/configuration"
@@ -34,7 +35,7 @@ func (s *settings) rest(recording *recording) []Task {
 		slog.Warn("nobody can steer the box over the network: there is no password", "err", closed)
 	}
 	watching := newWatching(s, ports)
-	tasks := []Task{steering.desk, steering.network}
+	tasks := []Task{steering.desk, steering.network, &scrubbing{store: steering.releases, first: 10 * time.Minute, look: time.Hour}}
 	trying := steering.trying
 	if closed == nil && s.update != "" {
 		updater, err := newUpdater(&health.Gate{Tree: watching.tree}, s.keys())

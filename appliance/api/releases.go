@@ -15,6 +15,7 @@ import (
 type Releases struct {
 	Keep     int               `json:"keep"`
 	Releases []release.Release `json:"releases"`
+	Scrub    *release.Scrubbed `json:"scrub,omitempty"` // the last one
 }
 
 func (s *Server) releases(_ *Setting, w http.ResponseWriter, _ *http.Request) {
@@ -24,7 +25,11 @@ func (s *Server) releases(_ *Setting, w http.ResponseWriter, _ *http.Request) {
 			return 0, nil, err
 		}
 		all, err := store.List()
-		return http.StatusOK, Releases{keep, all}, err
+		if err != nil {
+			return 0, nil, err
+		}
+		scrub, err := store.LastScrub()
+		return http.StatusOK, Releases{keep, all, scrub}, err
 	})
 }
 

@@ -73,5 +73,24 @@ func (b *box) listReleases(ctx context.Context) error {
 		fmt.Fprintf(b.t.Out, "%s %s  %s  %d files, %s  by %s\n", mark, r.ID, r.Created.Local().Format(time.DateTime), r.Files, release.Bytes(r.Bytes), r.By)
 	}
 	fmt.Fprintf(b.t.Err, "the last %d are kept\n", all.Keep)
+	b.sayScrub(all.Scrub)
 	return nil
+}
+
+// sayScrub says what the last scrub has found.
+func (b *box) sayScrub(last *release.Scrubbed) {
+	if last == nil {
+		return
+	}
+	when := last.Time.Local().Format(time.DateTime)
+	if len(last.Rotten) == 0 {
+		fmt.Fprintf(b.t.Err, "all files were read on %s, and are what they were\n", when)
+		return
+	}
+	fmt.Fprintf(b.t.Err, "ROTTEN: all files were read on %s, and these have changed on the disk by themselves. Publish the site again, and look after the disk:\n", when)
+	for _, r := range last.Rotten {
+		for _, name := range r.Files {
+			fmt.Fprintf(b.t.Err, "  %s: %s\n", name, r.Why)
+		}
+	}
 }

@@ -75,9 +75,14 @@ func (s *Store) commit(ctx context.Context, h *shelf, m Manifest, how How) (Rele
 			live = last
 		}
 	}
+	whole, err := s.stored(h, m)
+	if err != nil {
+		return Release{}, err
+	}
 	switch {
 	case how.Instead != "" && how.Instead != live.ID:
 		return Release{}, ErrOvertaken
+	case !whole: // It is new, or what the disk has of it was rotten.
 	case live.Manifest == r.Manifest:
 		return live, nil
 	case last.Manifest == r.Manifest && how.Stay:
@@ -107,6 +112,17 @@ func (s *Store) commit(ctx context.Context, h *shelf, m Manifest, how How) (Rele
 		s.log().Warn("old releases cannot be removed", "err", err)
 	}
 	return r, nil
+}
+
+// stored tells whether all contents are those of releases already.
+func (s *Store) stored(h *shelf, m Manifest) (bool, error) {
+	for e := range m.contents {
+		dir, err := s.where(h, e.Hash, e.Size)
+		if err != nil || dir == nil || dir == h.incoming {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // nextID is a number, so that releases have an order whatever the clock says, and the beginning of the manifest's hash.
