@@ -57,12 +57,13 @@ var arrows = map[string][]string{
 		"ramjet/appliance/api", "ramjet/appliance/publish", "ramjet/appliance/publish/tree", "ramjet/appliance/release", "ramjet/appliance/trial",
 		"ramjet/appliance/update/signed",
 	},
-	"ramjet/appliance/publish":      {"ramjet/appliance/publish/tree", "ramjet/appliance/release"},
-	"ramjet/appliance/publish/tree": {"ramjet/appliance/release"},
-	"ramjet/appliance/health":       {"ramjet/appliance/durable", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
-	"ramjet/appliance/watch":        {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
-	"ramjet/appliance/partition":    {"ramjet/appliance/unixhttp"},
-	"ramjet/appliance/api":          {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
+	"ramjet/appliance/publish":             {"ramjet/appliance/publish/precompress", "ramjet/appliance/publish/tree", "ramjet/appliance/release"},
+	"ramjet/appliance/publish/precompress": {"ramjet/appliance/publish/tree", "ramjet/appliance/release"},
+	"ramjet/appliance/publish/tree":        {"ramjet/appliance/release"},
+	"ramjet/appliance/health":              {"ramjet/appliance/durable", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
+	"ramjet/appliance/watch":               {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
+	"ramjet/appliance/partition":           {"ramjet/appliance/unixhttp"},
+	"ramjet/appliance/api":                 {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.

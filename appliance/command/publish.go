@@ -30,6 +30,8 @@ release is live when all of it has arrived, and then at once and whole; until th
 
   appliance rollback
 
+Text is compressed before, as far as that was not done the last time; -quick goes live first.
+
 Left out is what the box does not serve: names that begin with a dot, devices and the like, links that lead out of DIR, programs
 and files that not everybody may read; ramjet.json at the top. It says so. Without URL, -box says which box it is.
 
@@ -40,6 +42,7 @@ type publishing struct {
 	options
 	dotfiles, cache       string
 	anyMode, only, noflip bool
+	compress, quick       bool
 	dir                   string
 }
 
@@ -50,7 +53,9 @@ func (o *publishing) parse(args []string, t *Terminal) error {
 	flags.BoolVar(&o.anyMode, "any-mode", false, "publish programs, and what not everybody may read, as well: all can read it then")
 	flags.BoolVar(&o.only, "dry-run", false, "say what would be sent, and change nothing")
 	flags.BoolVar(&o.noflip, "no-flip", false, "make the release, but leave the other one live; appliance rollback ID flips to it")
-	flags.StringVar(&o.cache, "cache", cacheDir(), "`directory` that remembers what was hashed; empty: none")
+	flags.BoolVar(&o.compress, "compress", true, "add compressed forms of text (brotli, zstd, gzip) where they save 5 % and the site has none of its own")
+	flags.BoolVar(&o.quick, "quick", false, "go live without them first, and once more when they are made")
+	flags.StringVar(&o.cache, "cache", cacheDir(), "`directory` that remembers what was hashed and compressed; empty: none")
 	flags.SetOutput(io.Discard)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -62,6 +67,8 @@ func (o *publishing) parse(args []string, t *Terminal) error {
 		return usageError{err}
 	case flags.NArg() < 1 || flags.NArg() > 2 || strings.HasPrefix(flags.Arg(0), "https://"):
 		return usageError{errors.New("publish what? A folder, and the URL of a box, behind all flags")}
+	case o.quick && (o.noflip || !o.compress):
+		return usageError{errors.New("-quick goes live twice, the second time with compressed forms: not with -no-flip or -compress=false")}
 	case flags.NArg() == 2:
 		box, err := boxOf(flags.Arg(1))
 		if err != nil {
@@ -122,10 +129,18 @@ func publishSite(ctx context.Context, args []string, t *Terminal) error {
 	if _, err := box.allReleases(ctx); err != nil { // So who may not publish knows it before the folder is read.
 		return err
 	}
+	forms := o.cache
+	if forms == "" && o.compress {
+		if forms, err = os.MkdirTemp("", "publish-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(forms)
+	}
 	client, hangUp := box.client()
 	defer hangUp()
 	p := &publish.Publisher{
 		Box: &publish.Box{URL: "https://" + box.address, Client: client, Authorize: box.auth}, Dir: o.dir, Stay: o.noflip, Only: o.only,
+		Compress: o.compress, Forms: forms, Quick: o.quick,
 		Tree:     tree.Options{Dotfiles: strings.Split(o.dotfiles, ","), AnyMode: o.anyMode, Cache: cache},
 		Progress: &publish.Progress{Out: t.Err, Screen: t.Screen},
 	}
@@ -146,11 +161,14 @@ func publishSite(ctx context.Context, args []string, t *Terminal) error {
 	if err := troubleOf(r.Release); err != nil {
 		return err
 	}
-	state := "is live"
+	state, forms := "is live", ""
+	if r.Forms > 0 {
+		forms = fmt.Sprintf(" (%d compressed forms among them)", r.Forms)
+	}
 	if !r.Release.Live {
 		state = "is there, and not live"
 	}
-	fmt.Fprintf(t.Out, "%s %s: %d of %d files sent, %s in %.1f s\n", r.Release.ID, state, len(r.Sent), r.Files, release.Bytes(r.Bytes), time.Since(began).Seconds())
+	fmt.Fprintf(t.Out, "%s %s: %d of %d files%s sent, %s in %.1f s\n", r.Release.ID, state, len(r.Sent), r.Files, forms, release.Bytes(r.Bytes), time.Since(began).Seconds())
 	if r.Release.Live {
 		fmt.Fprintf(t.Err, "to have the release before it back: appliance rollback -box %s\n", box.address)
 	} else {

@@ -91,15 +91,15 @@ func (b *batch) open(p *piece) (err error) {
 	return nil
 }
 
-// where is how far it was, in which content.
-func (b *batch) where() (hash release.Hash, n int64) {
+// where is in which content it is, and how much of that was read.
+func (b *batch) where() (p *piece, sent int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.next == 0 {
-		return hash, 0
+		return nil, 0
 	}
-	p := &b.pieces[b.next-1]
-	return p.Hash, p.Size - b.togo
+	p = &b.pieces[b.next-1]
+	return p, p.left() - b.togo
 }
 
 // Close is called when nobody reads it any more.

@@ -3,5 +3,7 @@
 //
 //	publish.go  the steps        box.go      the calls of the API
 //	send.go     what is sent     batch.go    the contents of one request
-//	progress.go how far it is    tree/       reads the folder
+//	compress.go what is added    progress.go how far it is
+//	tree/       reads the folder
+//	precompress/ compresses
 package publish

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
+	"ramjet/appliance/publish/precompress"
 	"ramjet/appliance/publish/tree"
 	"ramjet/appliance/release"
 )
@@ -17,6 +19,11 @@ type Publisher struct {
 	Box  *Box
 	Dir  string
 	Tree tree.Options
+	// Compress adds compressed forms of text. They are remembered in the directory Forms.
+	Compress bool
+	Forms    string
+	// Quick publishes first without those that have to be made, and then once more, if nobody else has meanwhile.
+	Quick bool
 	// Stay makes the release without a flip.
 	Stay bool
 	// Only has nothing sent but the manifest: what is missing is what is of interest.
@@ -27,7 +34,8 @@ type Publisher struct {
 // Result is what became of it.
 type Result struct {
 	Release release.Release // of Only: none
-	Files   int             // of the site
+	Files   int             // of the release
+	Forms   int             // of these
 	Left    []tree.Left
 	// Sent are the paths whose contents were sent, or would be; of several with the same content, one.
 	Sent  []string
@@ -35,7 +43,7 @@ type Result struct {
 }
 
 // tries bounds how often a folder is read that changes all the time.
-const tries = 3
+const tries = 6
 
 // Run publishes. A folder that changes meanwhile is read again.
 func (p *Publisher) Run(ctx context.Context) (Result, error) {
@@ -67,7 +75,42 @@ func (p *Publisher) once(ctx context.Context) (r Result, err error) {
 		f := &t.Files[i]
 		s.add(f.Path, f.Hash, source{f.Size(), func() (io.ReadSeekCloser, error) { return t.Open(f) }})
 	}
-	return p.send(ctx, s, r)
+	query := url.Values{}
+	if p.Stay {
+		query.Set("live", "false")
+	}
+	if !p.Compress {
+		return p.send(ctx, s, query, r)
+	}
+	memory := precompress.Open(p.Forms, p.Tree.Fresh)
+	defer memory.Close()
+	todo, known := formsOf(s.manifest, s.from, memory)
+	quick := p.Quick && !known && !p.Only
+	if quick {
+		if r, err = p.send(ctx, s, query, r); err != nil || !r.Release.Live {
+			return r, err
+		}
+		p.Progress.say("%s is live, without compressed forms: they follow", r.Release.ID)
+		query.Set("instead", r.Release.ID)
+	}
+	all, err := p.compress(ctx, memory, todo)
+	if err != nil {
+		return r, err
+	}
+	for _, f := range all {
+		s.add(f.Path, f.Hash, source{f.Size, f.Open})
+	}
+	r.Forms = len(all)
+	if quick && r.Forms == 0 {
+		return r, nil
+	}
+	before := r
+	if r, err = p.send(ctx, s, query, r); quick && refusedWith(err, http.StatusPreconditionFailed) {
+		p.Progress.say("somebody else has published meanwhile: the compressed forms stay out")
+		before.Forms, before.Release.Live = 0, false
+		return before, nil
+	}
+	return r, err
 }
 
 // site is what is to be published.
@@ -96,14 +139,14 @@ func (s *site) left(missing []release.Missing) (n int64) {
 const rounds = 5
 
 // send has the box make a release.
-func (p *Publisher) send(ctx context.Context, s site, r Result) (Result, error) {
+func (p *Publisher) send(ctx context.Context, s site, values url.Values, r Result) (Result, error) {
 	r.Files = len(s.manifest)
 	if err := s.manifest.Check(); err != nil {
 		return r, err
 	}
 	text, query := s.manifest.Text(), ""
-	if p.Stay {
-		query = "?live=false"
+	if len(values) > 0 {
+		query = "?" + values.Encode()
 	}
 	w, err := p.Box.announce(ctx, text) // Once: who has never answered is not asked again and again.
 	for round := 1; ; round++ {

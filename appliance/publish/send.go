@@ -48,7 +48,7 @@ func batches(missing []release.Missing, from map[release.Hash]source) ([][]piece
 }
 
 // sendAll sends what is missing once, several requests at a time. An error that may pass does not keep those that have begun
-// from going on. It returns how far the large contents were that were cut.
+// from going on. It returns from where on the contents were sent that were cut, if much of them had left.
 func (p *Publisher) sendAll(ctx context.Context, missing []release.Missing, from map[release.Hash]source) (map[release.Hash]int64, error) {
 	requests, err := batches(missing, from)
 	if err != nil {
@@ -75,8 +75,8 @@ func (p *Publisher) sendAll(ctx context.Context, missing []release.Missing, from
 			mu.Lock()
 			defer mu.Unlock()
 			passed = err
-			if hash, n := b.where(); n > 0 {
-				cut[hash] = n
+			if last, sent := b.where(); last != nil && sent > onTheWay {
+				cut[last.Hash] = last.From
 			}
 			return nil
 		})
@@ -93,10 +93,10 @@ const (
 	onTheWay   = 8 << 20 // bytes that may have left and not have arrived
 )
 
-// noticed tells whether the box has seen the end of the connections that were cut, as far as it matters.
+// noticed tells whether the box has seen the end of the connections that were cut: more of what they carried is there.
 func noticed(missing []release.Missing, cut map[release.Hash]int64) bool {
 	for _, m := range missing {
-		if m.Have+onTheWay < cut[m.Hash] {
+		if from, is := cut[m.Hash]; is && m.Have <= from {
 			return false
 		}
 	}
