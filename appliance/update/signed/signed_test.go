@@ -108,8 +108,12 @@ func TestStock(t *testing.T) {
 		}
 	}
 	run("-G", "-W", "-p", "k.pub", "-s", "k.key")
-	private, err := minisign.PrivateKeyFromFile("", filepath.Join(dir, "k.key"))
+	text, err := os.ReadFile(filepath.Join(dir, "k.key"))
 	if err != nil {
+		t.Fatal(err)
+	}
+	var private minisign.PrivateKey
+	if err := private.UnmarshalText(text); err != nil {
 		t.Fatal(err)
 	}
 	m, err := List(dir, time.Now())

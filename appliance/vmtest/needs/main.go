@@ -28,6 +28,7 @@ func needs() []need {
 		{"losetup", "mount"},
 		{"mcopy", "mtools"},
 		{"git", "git"},
+		{"minisign", "minisign"},
 		// Not the package apache2, which would start a server on port 80.
 		{"apache2", "apache2-bin"},
 		{"/usr/lib/cgit/cgit.cgi", "cgit"},
