@@ -7,6 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
+
+	"ramjet/appliance/update/guard"
 )
 
 // Start loads the kernel of the trial that waits, so that launch can start it. It reports whether there is one.
@@ -31,6 +35,22 @@ func (u *Updater) start() (bool, error) {
 	}
 	u.state.Trial.Started = true
 	return true, u.save()
+}
+
+// sinceKernel is how long the machine has run, at the first start of this program: it is kept in memory for the others.
+func (u *Updater) sinceKernel() time.Duration {
+	file := filepath.Join(u.Memory, startedFile)
+	if text, err := os.ReadFile(file); err == nil {
+		took, _ := time.ParseDuration(string(text))
+		return took
+	}
+	text, _ := os.ReadFile("/proc/uptime")
+	seconds, _, _ := strings.Cut(string(text), " ")
+	took, err := time.ParseDuration(seconds + "s")
+	if err == nil && os.MkdirAll(u.Memory, 0o755) == nil {
+		_ = os.WriteFile(file, []byte(took.String()), 0o644)
+	}
+	return took
 }
 
 // prepare loads the trial's kernel and command line.
@@ -68,7 +88,7 @@ func (u *Updater) prepare(t *Trial) error {
 		return err
 	}
 	line = rootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
-	line = fmt.Appendf(line, " %s%s", Argument, t.ID)
+	line = fmt.Appendf(line, " %s%s %s", Argument, t.ID, guard.Argument(u.took))
 	if err := os.MkdirAll(u.Memory, 0o755); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ const (
 	aliveFile     = "alive"
 	confirmedFile = "confirmed"
 	guardFile     = "guard.txt"
+	startedFile   = "started"
 )
 
 // settle looks, at the start of the program, at what has become of the last trial. Hold mu, or be alone.

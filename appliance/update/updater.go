@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ramjet/appliance/update/disk"
+	"ramjet/appliance/update/guard"
 	"ramjet/appliance/update/signed"
 )
 
@@ -34,7 +35,8 @@ type Updater struct {
 	Keys []string
 	Log  *slog.Logger // nil means slog.Default()
 
-	// Steady is how long the box has to be healthy without a break, Deadline until when. 0 means 5 and 45 seconds.
+	// Steady is how long the box has to be healthy without a break; 0 means 5 s. Deadline is until when; 0 means what the
+	// command line says of the machine.
 	Steady, Deadline time.Duration
 
 	// What the machine does; a test has its own.
@@ -43,7 +45,8 @@ type Updater struct {
 	reboot func()                          // starts the machine anew; does not return
 
 	stage  stage
-	trying atomic.Bool // the version that runs is on trial
+	trying atomic.Bool   // the version that runs is on trial
+	took   time.Duration // from the start of the kernel to that of this program
 
 	turn  sync.Mutex       // one request at a time that sends or changes something
 	list  *signed.Manifest // guarded by turn: of the update that is being sent; nil: none, or no good one
@@ -64,7 +67,7 @@ func (u *Updater) Open() error {
 		u.Steady = 5 * time.Second
 	}
 	if u.Deadline == 0 {
-		u.Deadline = 45 * time.Second
+		u.Deadline = guard.Gate(u.Line)
 	}
 	if u.load == nil {
 		if err := kexecMissing(); err != nil {
@@ -87,6 +90,7 @@ func (u *Updater) Open() error {
 	if u.state, err = load(u.statePath()); err != nil {
 		u.Log.Error("what the box knew of its updates is lost", "err", err)
 	}
+	u.took = u.sinceKernel()
 	u.settle()
 	return nil
 }

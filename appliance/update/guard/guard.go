@@ -26,12 +26,8 @@ const (
 	Reason    = "/perm/ramjet/update/guard.txt"
 )
 
-// How long the watcher waits.
-const (
-	limit   = 90 * time.Second // for the confirmation: the first sign of life, and the time that the gate takes after it
-	first   = 40 * time.Second // for somebody to look after the trial
-	silence = 10 * time.Second // without a sign of them
-)
+// silence is how long the watcher waits for the next sign of life.
+const silence = 10 * time.Second
 
 // watcher is the name under which the watcher runs.
 const watcher = "ramjet-guard"
@@ -119,6 +115,8 @@ func findRoot() (string, error) {
 func watch(root string) {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0)
 	begun := time.Now()
+	line, _ := os.ReadFile("/proc/cmdline")
+	first := patience(string(line))
 	var seen []byte
 	var at time.Time
 	for {
@@ -129,7 +127,7 @@ func watch(root string) {
 		if now, err := os.ReadFile(root + Alive); err == nil && !bytes.Equal(now, seen) {
 			seen, at = now, time.Now()
 		}
-		if why := verdict(time.Since(begun), at, time.Now()); why != "" {
+		if why := verdict(time.Since(begun), first, at, time.Now()); why != "" {
 			say("%s: starting the old version", why)
 			note(root+Reason, why)
 			restart()
@@ -138,11 +136,12 @@ func watch(root string) {
 	}
 }
 
-// verdict says why the trial is over, after that time and with the last sign of life at that moment, or nothing.
-func verdict(after time.Duration, alive, now time.Time) string {
+// verdict says why the trial is over, after that time and with the last sign of life at that moment, or nothing. first is
+// how long the first sign may take.
+func verdict(after, first time.Duration, alive, now time.Time) string {
 	switch {
-	case after > limit:
-		return fmt.Sprintf("not confirmed within %v", limit)
+	case after > limit(first):
+		return fmt.Sprintf("not confirmed within %v", limit(first))
 	case alive.IsZero() && after > first:
 		return fmt.Sprintf("no program of the new version has looked after the trial within %v", first)
 	case !alive.IsZero() && now.Sub(alive) > silence:
