@@ -168,12 +168,13 @@ type badCase struct {
 	name   string // its path, too
 	method string // "" is GET
 	serve  func(c *badConn) (open bool)
-	want   string // one of the above, or several with " or " between
-	body   string // of a whole answer
-	status int    // of a whole answer, 0 for 200
-	event  string // the outcome that is counted, or several with " or " between
-	failed bool   // the backend is to blame for it
-	times  int    // how often the request came to the backend after its first; 0: not looked at
+	want   string        // one of the above, or several with " or " between
+	body   string        // of a whole answer
+	status int           // of a whole answer, 0 for 200
+	event  string        // the outcome that is counted, or several with " or " between
+	failed bool          // the backend is to blame for it
+	waits  time.Duration // for the backend, or until it is given up
+	times  int           // how often the request came to the backend after its first; 0: not looked at
 }
 
 // then sends a text and closes.
@@ -216,12 +217,12 @@ const (
 
 var badCases = []badCase{
 	{name: "closes-before-the-head", serve: then(""), want: badGateway, event: "bad_answer", failed: true},
-	{name: "resets-before-the-head", serve: resetting(""), want: badGateway, event: "bad_answer", failed: true},
+	{name: "resets-before-the-head", serve: resetting(""), want: badGateway, event: "bad_answer", failed: true, waits: badDrip},
 	{name: "closes-in-the-head", serve: then("HTTP/1.1 200 OK\r\nContent-Le"), want: badGateway, event: "bad_answer", failed: true},
-	{name: "resets-in-the-head", serve: resetting("HTTP/1.1 200 OK\r\nContent-Le"), want: badGateway, event: "bad_answer", failed: true},
+	{name: "resets-in-the-head", serve: resetting("HTTP/1.1 200 OK\r\nContent-Le"), want: badGateway, event: "bad_answer", failed: true, waits: badDrip},
 	{name: "closes-in-the-body", serve: then(lengthHead + "12345"), want: broken, event: "backend_aborted", failed: true},
-	{name: "resets-in-the-body", serve: resetting(lengthHead + "12345"), want: broken, event: "backend_aborted", failed: true},
-	{name: "resets-in-a-chunk", serve: resetting(chunkedHead + "a\r\n12345"), want: broken, event: "backend_aborted", failed: true},
+	{name: "resets-in-the-body", serve: resetting(lengthHead + "12345"), want: broken, event: "backend_aborted", failed: true, waits: badDrip},
+	{name: "resets-in-a-chunk", serve: resetting(chunkedHead + "a\r\n12345"), want: broken, event: "backend_aborted", failed: true, waits: badDrip},
 	{name: "closes-between-chunks", serve: then(chunkedHead + "5\r\n12345\r\n"), want: broken, event: "backend_aborted", failed: true},
 	{name: "closes-in-the-trailer", serve: then(chunkedHead + "5\r\n12345\r\n0\r\nX-T: 1\r\n"), want: broken, event: "backend_aborted", failed: true},
 	{name: "longer-than-promised", serve: keeping(lengthHead + "1234567890" + poison), want: whole, body: "1234567890", event: "ok"},
@@ -248,21 +249,21 @@ var badCases = []badCase{
 		want: badGateway, event: "bad_answer", failed: true},
 	{name: "status-line-without-end", serve: func(c *badConn) bool { c.send("HTTP/1.1 200 "); c.flood("O"); return false },
 		want: badGateway, event: "bad_answer", failed: true},
-	{name: "accepts-and-never-answers", serve: stalling(""), want: timedOut, event: "first_byte_timeout", failed: true},
+	{name: "accepts-and-never-answers", serve: stalling(""), want: timedOut, event: "first_byte_timeout", failed: true, waits: badFirstByte},
 	{name: "head-too-late", serve: func(c *badConn) bool { time.Sleep(2 * badFirstByte); c.send(poison); return true },
-		want: timedOut, event: "first_byte_timeout", failed: true},
-	{name: "head-that-stalls", serve: stalling("HTTP/1.1 200 OK\r\n"), want: timedOut, event: "first_byte_timeout", failed: true},
-	{name: "head-that-drips", serve: func(c *badConn) bool { c.drip(bytewise(lengthHead)...); return false }, want: timedOut, event: "first_byte_timeout", failed: true},
+		want: timedOut, event: "first_byte_timeout", failed: true, waits: badFirstByte},
+	{name: "head-that-stalls", serve: stalling("HTTP/1.1 200 OK\r\n"), want: timedOut, event: "first_byte_timeout", failed: true, waits: badFirstByte},
+	{name: "head-that-drips", serve: func(c *badConn) bool { c.drip(bytewise(lengthHead)...); return false }, want: timedOut, event: "first_byte_timeout", failed: true, waits: badFirstByte},
 	{name: "body-that-drips", serve: func(c *badConn) bool { c.send(lengthHead); c.drip(bytewise("1234567890")...); return true },
-		want: whole, body: "1234567890", event: "ok"},
+		want: whole, body: "1234567890", event: "ok", waits: 9 * badDrip},
 	{name: "chunks-that-drip", serve: func(c *badConn) bool {
 		c.send(chunkedHead)
 		c.drip("1\r\n1\r\n", "1\r\n2\r\n", "1\r\n3", "\r\n1\r\n4\r\n", "1\r", "\n5", "\r\n0\r\n\r\n")
 		return true
 	},
-		want: whole, body: "12345", event: "ok"},
-	{name: "body-that-stalls", serve: stalling(lengthHead + "12345"), want: broken, event: "backend_stalled", failed: true},
-	{name: "chunks-that-stall", serve: stalling(chunkedHead + "5\r\n12345\r\n"), want: broken, event: "backend_stalled", failed: true},
+		want: whole, body: "12345", event: "ok", waits: 6 * badDrip},
+	{name: "body-that-stalls", serve: stalling(lengthHead + "12345"), want: broken, event: "backend_stalled", failed: true, waits: badIdle},
+	{name: "chunks-that-stall", serve: stalling(chunkedHead + "5\r\n12345\r\n"), want: broken, event: "backend_stalled", failed: true, waits: badIdle},
 	{name: "body-for-head", method: "HEAD", serve: keeping(lengthHead + "1234567890" + poison), want: whole, event: "ok"},
 	{name: "chunks-for-head", method: "HEAD", serve: keeping(chunkedHead + "5\r\n12345\r\n0\r\n\r\n" + poison), want: whole, event: "ok"},
 	{name: "body-with-204", serve: keeping("HTTP/1.1 204 No Content\r\nContent-Length: 6\r\n\r\n123456" + poison), want: whole, status: 204, event: "ok"},
@@ -339,7 +340,17 @@ func TestBadBackend(t *testing.T) {
 			}`))
 			r := &badRunner{t: t, backend: backend, program: p, ask: adminClient(t, dir+"/a.sock")}
 			for _, c := range badCases {
-				t.Run(c.name, func(t *testing.T) { r.run(t, c) })
+				t.Run(c.name, func(t *testing.T) {
+					took := r.run(t, c)
+					for range 2 { // A busy machine is late, but not each time.
+						if took > c.waits+time.Second {
+							took = r.run(t, c)
+						}
+					}
+					if took > c.waits+time.Second || took < c.waits*9/10 {
+						t.Errorf("it took %v, want %v", took, c.waits)
+					}
+				})
 			}
 		})
 	}
@@ -353,7 +364,8 @@ type badRunner struct {
 	ask     func(method, path string, body ...string) (int, string)
 }
 
-func (r *badRunner) run(t *testing.T, c badCase) {
+// run returns how long the client waited.
+func (r *badRunner) run(t *testing.T, c badCase) (took time.Duration) {
 	if c.times > 0 {
 		r.ready(t, c)
 	}
@@ -368,9 +380,7 @@ func (r *badRunner) run(t *testing.T, c badCase) {
 	in := bufio.NewReader(conn)
 	began := time.Now()
 	got := r.request(t, conn, in, c)
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("it took %v", took)
-	}
+	took = time.Since(began)
 	if !slices.Contains(strings.Split(c.want, " or "), got) {
 		t.Errorf("%s was expected, and %s came", c.want, got)
 	}
@@ -385,6 +395,7 @@ func (r *badRunner) run(t *testing.T, c badCase) {
 		t.Errorf("the request came to the backend %d times, want %d: %v", n, c.times, r.backend.requests(c.name))
 	}
 	r.settled(t, c, before)
+	return took
 }
 
 // request sends the request of a case and says what came.
