@@ -64,15 +64,17 @@ func TestStream(t *testing.T) {
 	}
 }
 
-func FuzzReceive(f *testing.F) {
-	f.Add([]byte(stream("one", "two", "")))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		s := newStore(t, t.TempDir())
-		_, _ = s.Receive(context.Background(), bytes.NewReader(text))
-		for name, content := range read(t, s.Root+"/"+incomingName) {
-			if name != Hash(sha256.Sum256([]byte(content))).String() {
-				t.Errorf("%s holds %q", name, content)
-			}
+func FuzzContent(f *testing.F) {
+	f.Add(Content{sha256.Sum256(nil), 10, 5}.Line())
+	f.Add(strings.Repeat("ab", 32) + " -0 +0")
+	f.Fuzz(func(t *testing.T, line string) {
+		c, err := parseContent(line)
+		if err != nil {
+			return
+		}
+		again, err := parseContent(strings.TrimSuffix(c.Line(), "\n"))
+		if err != nil || again != c || c.From < 0 || c.From > c.Size || c.Size > maxSize || len(c.Line()) > maxLine {
+			t.Errorf("%q: %+v, then %+v, %v", line, c, again, err)
 		}
 	})
 }
