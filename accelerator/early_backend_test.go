@@ -151,22 +151,26 @@ func (c *earlyConn) resets() bool {
 
 // waitTaken waits until the kernel of the other side has all that was sent.
 func waitTaken(t *testing.T, c *net.TCPConn) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Error(err)
-		return
-	}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		n := 0
-		if problem := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); problem != nil || err != nil {
-			t.Error(problem, err)
+		switch n, err := unsent(c); {
+		case err != nil:
+			t.Error(err)
 			return
-		}
-		if n == 0 {
+		case n == 0:
 			return
 		}
 	}
 	t.Error("what was sent is not taken")
+}
+
+// unsent is how many bytes the kernel of the other side does not have yet.
+func unsent(c *net.TCPConn) (n int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	problem := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n, errors.Join(problem, err)
 }
 
 // earlyFarm is the program in front of such backends, in one tier.
