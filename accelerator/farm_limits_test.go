@@ -237,6 +237,7 @@ func TestConnectTimeout(t *testing.T) {
 			if a, took := post(alone); a.status != http.StatusGatewayTimeout || !strings.Contains(string(a.body), "504") || took < limit/2 || took > limit+2*time.Second {
 				t.Errorf("after %v: %v", took, a)
 			}
+			alone.eventually(`forward_events_total\{event="connect_timeout",pool="default"\}`, func(n int) bool { return n == 1 })
 			alone.eventually("backend_failures_total", func(n int) bool { return n == 1 })
 			alone.eventually("backend_in_flight", none)
 

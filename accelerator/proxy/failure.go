@@ -52,7 +52,7 @@ func (x *exchange) diagnose(err error) failure {
 		return failure{AllDrained, http.StatusServiceUnavailable, "the servers are being worked on; please try again later"}
 	case errors.Is(err, errUpgradeTo):
 		return failure{Refused, http.StatusBadRequest, "the protocol to upgrade to is malformed"}
-	case !x.connected && timeout && !errors.As(err, new(*net.OpError)): // That of the transport: no operation of the network.
+	case !x.connected && timeout && !errors.As(err, new(*net.OpError)) && !errors.Is(err, backend.ErrConnect): // The transport's own.
 		return failure{TLSTimeout, http.StatusGatewayTimeout, "the backend did not agree on TLS in time"}
 	case !x.connected && timeout:
 		return failure{ConnectTimeout, http.StatusGatewayTimeout, "no backend accepted a connection in time"}
