@@ -159,7 +159,14 @@ func TestRelayBackpressure(t *testing.T) {
 		sum.Write(pattern(i))
 	}
 
-	c := p.dial()
+	dial := func() *client {
+		c := p.dial()
+		if err := c.SetDeadline(time.Now().Add(2 * patience)); err != nil { // As long as the backend's: it is much to move.
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := dial()
 	c.SetReadBuffer(64 << 10)
 	c.ask("/download")
 	time.Sleep(time.Second)
@@ -175,7 +182,7 @@ func TestRelayBackpressure(t *testing.T) {
 		t.Errorf("the answer has %d bytes, %v", n, err)
 	}
 
-	c = p.dial()
+	c = dial()
 	fmt.Fprintf(c, "POST /upload HTTP/1.1\r\nHost: example\r\nContent-Length: %d\r\n\r\n", size)
 	var sent atomic.Int64
 	failed := make(chan error, 1)
