@@ -26,7 +26,7 @@ type backendConn struct {
 	streamConn
 	idle    time.Duration // for one Write; 0 is no limit
 	buffers *buffers
-	answers bool                     // what is read on it are answers, one after the other
+	answers bool                     // what is read on it are answers, one after the other, and not by who writes
 	tunnel  atomic.Bool              // writes have no limit
 	user    atomic.Pointer[exchange] // whom it was given to last; nil: nobody, or several at a time
 

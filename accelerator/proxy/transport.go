@@ -37,7 +37,11 @@ func (p *Proxy) transport(b *backend.Backend, http2 bool) *http.Transport {
 
 func (p *Proxy) newTransport(of purpose) *http.Transport {
 	connect := limit(p.ConnectTimeout, DefaultConnectTimeout)
-	d := dialer{backend: of.Backend, connect: connect, idle: p.idle, buffers: &p.buffers, answers: !of.http2, greeting: p.Greeting}
+	d := dialer{
+		backend: of.Backend, connect: connect, idle: p.idle, buffers: &p.buffers, greeting: p.Greeting,
+		// With TLS it is the reader that writes the farewell: it must not wait for itself.
+		answers: !of.http2 && of.Origin.Scheme != "https",
+	}
 	t := &http.Transport{
 		DialContext:            d.dial,
 		TLSClientConfig:        p.TLS.Clone(),
