@@ -27,7 +27,6 @@ const (
 var (
 	assetEnds = []string{".js", ".mjs", ".css", ".wasm", ".woff", ".woff2", ".ttf", ".otf", ".eot"}
 	imageEnds = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico"}
-	packed    = []string{".br", ".zst", ".gz"}
 	hashed    = regexp.MustCompile(`[-._][0-9A-Za-z_-]*[0-9][0-9A-Za-z_-]*\.[a-z0-9]+$`)
 	longPart  = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
 )

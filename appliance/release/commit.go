@@ -158,6 +158,9 @@ func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, tex
 	}()
 	fresh, err := s.linkAll(ctx, h, m, name)
 	if err == nil {
+		err = s.agree(h, m)
+	}
+	if err == nil {
 		err = writeManifest(h, r, text)
 	}
 	if err == nil {
@@ -208,7 +211,7 @@ type level struct {
 }
 
 // linkAll links all files into a directory of incoming. It returns the contents that are no blobs yet; they get the time of
-// this release, all the same one: compressed forms of a file must not be older than it.
+// this release, all the same one.
 func (s *Store) linkAll(ctx context.Context, h *shelf, m Manifest, name string) (fresh []Hash, err error) {
 	top, err := makeDir(h.incoming, name)
 	if err != nil {
