@@ -94,6 +94,9 @@ func (s *Server) withReleases(w http.ResponseWriter, call func(*release.Store) (
 		status = http.StatusUnprocessableEntity
 	case errors.As(err, new(*release.FullError)):
 		status = http.StatusInsufficientStorage
+	case errors.Is(err, release.ErrBusy):
+		w.Header().Set("Retry-After", "10")
+		status = http.StatusServiceUnavailable
 	case errors.As(err, new(stalled)):
 		status = http.StatusBadRequest
 	default:

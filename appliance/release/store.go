@@ -40,6 +40,7 @@ type Store struct {
 
 	turn    sync.Mutex // one change of releases at a time
 	reading sync.Mutex // one manifest in memory at a time, beside that of a commit
+	archive sync.Mutex // one archive at a time
 
 	mu   sync.Mutex
 	here place             // guarded by mu: where Root led the last time

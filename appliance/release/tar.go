@@ -19,6 +19,10 @@ import (
 // Directories and the fields of pax are read over; a link to another file of the archive (a hard link) is that file; all
 // else, and what the accelerator would not serve by its mode, is refused. Nothing is visible unless the archive is whole.
 func (s *Store) Tar(ctx context.Context, r io.Reader, by string) (Release, error) {
+	if !s.archive.TryLock() {
+		return Release{}, ErrBusy
+	}
+	defer s.archive.Unlock()
 	m, err := s.receiveTar(ctx, r)
 	if err != nil {
 		return Release{}, err
@@ -28,6 +32,9 @@ func (s *Store) Tar(ctx context.Context, r io.Reader, by string) (Release, error
 	}
 	return s.Commit(ctx, m, How{By: by})
 }
+
+// ErrBusy is the answer to an archive while another one is arriving: the list of its files is in memory.
+var ErrBusy = errors.New("another archive is arriving: try again when it is here")
 
 func (s *Store) receiveTar(ctx context.Context, r io.Reader) (Manifest, error) {
 	h, err := s.open()

@@ -57,6 +57,26 @@ func TestTar(t *testing.T) {
 	if again, err := s.Tar(context.Background(), bytes.NewReader(text), "curl"); err != nil || again.ID != one.ID {
 		t.Errorf("the same once more: %+v, %v", again, err)
 	}
+	// One at a time: another one is told to come again, and the first goes on.
+	slow, feed := io.Pipe()
+	ended := make(chan error)
+	go func() {
+		_, err := s.Tar(context.Background(), slow, "curl")
+		ended <- err
+	}()
+	if _, err := feed.Write(text[:1000]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Tar(context.Background(), bytes.NewReader(text), "curl"); !errors.Is(err, ErrBusy) {
+		t.Errorf("two at once: %v", err)
+	}
+	if _, err := feed.Write(text[1000:]); err != nil {
+		t.Fatal(err)
+	}
+	feed.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("the first one: %v", err)
+	}
 	if left := read(t, root+"/"+incomingName); len(left) > 0 {
 		t.Errorf("%d files are left", len(left))
 	}
