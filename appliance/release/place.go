@@ -57,8 +57,11 @@ func checkPlace(st *unix.Statfs_t) error {
 	return nil
 }
 
-// reserve is left free in any case, in bytes: for directories and the journal.
-const reserve = 1 << 20
+// reserve is left free in any case, in bytes: for directories and the journal, and, where the site is on /perm, for what the
+// box itself writes there. It is a sixteenth of the disk, at most 64 MiB.
+func reserve(st *unix.Statfs_t) int64 {
+	return max(1<<20, min(int64(st.Blocks)*st.Bsize/16, 64<<20))
+}
 
 // room is what a release takes of a disk.
 type room struct{ bytes, inodes int64 }
@@ -71,7 +74,7 @@ func (r *room) add(size, block int64) {
 
 // fits compares with what is free. File systems that have as many inodes as there is room say 0 of them.
 func (r *room) fits(st *unix.Statfs_t) error {
-	e := &FullError{Need: r.bytes + reserve, Free: int64(st.Bavail) * st.Bsize, NeedInodes: r.inodes, FreeInodes: int64(st.Ffree)}
+	e := &FullError{Need: r.bytes + reserve(st), Free: int64(st.Bavail) * st.Bsize, NeedInodes: r.inodes, FreeInodes: int64(st.Ffree)}
 	if e.Need > e.Free || st.Files > 0 && e.NeedInodes > e.FreeInodes {
 		return e
 	}
