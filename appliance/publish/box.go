@@ -36,6 +36,7 @@ const (
 type Refusal struct {
 	Status int
 	Text   string
+	After  time.Duration // before which it is of no use to ask again
 }
 
 func (r *Refusal) Error() string { return "the box says: " + r.Text }
@@ -79,7 +80,8 @@ func (b *Box) call(ctx context.Context, method, path string, body io.Reader, siz
 	}
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	return nil, &Refusal{answer.StatusCode, strings.TrimSpace(string(text))}
+	after, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+	return nil, &Refusal{answer.StatusCode, strings.TrimSpace(string(text)), time.Duration(after) * time.Second}
 }
 
 // wanted is what the box lacks of a manifest.

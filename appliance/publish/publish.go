@@ -232,6 +232,9 @@ func (p *Publisher) whatIsLeft(ctx context.Context, at string, cut map[release.H
 // attempts bounds how often something is tried that does not go on: for about three minutes.
 const attempts = 11
 
+// longest bounds what a box may ask for before another attempt.
+const longest = 5 * time.Minute
+
 // pause is the time before another attempt.
 func pause(failures int) time.Duration {
 	return min(time.Second/4<<failures, 30*time.Second)
@@ -253,8 +256,12 @@ func (p *Publisher) persist(ctx context.Context, try func() error) error {
 		if err == nil || !passing(err) || failures > attempts || ctx.Err() != nil {
 			return err
 		}
-		p.Progress.say("%v: trying again in %v", err, pause(failures))
-		if err := wait(ctx, pause(failures)); err != nil {
+		again := pause(failures)
+		if r := new(Refusal); errors.As(err, &r) {
+			again = min(max(again, r.After), longest)
+		}
+		p.Progress.say("%v: trying again in %v", err, again)
+		if err := wait(ctx, again); err != nil {
 			return err
 		}
 	}
