@@ -133,6 +133,17 @@ func TestReleases(t *testing.T) {
 	b.command(2, "keep")
 	b.command(2, "releases", "x")
 
+	if got := b.command(0, "assets"); got != "usual" {
+		t.Errorf("assets: %q", got)
+	}
+	b.command(0, "assets", "usual", "*.pdf")
+	if got := b.command(0, "assets"); got != "usual\n*.pdf" {
+		t.Errorf("assets: %q", got)
+	}
+	if got := b.command(1, "assets", "["); !strings.Contains(got, "is no glob, such as *.js") {
+		t.Errorf("assets: %q", got)
+	}
+
 	b.command(0, "keep", "3")
 	b.curl(token)
 	b.flips(c, token, ids[1:], []string{page(1)["index.html"], page(2)["index.html"]})

@@ -35,6 +35,7 @@ var calls = []Call{
 	{"POST", "/releases/manifests/{hash}/commit", "publish", (*Server).commit},
 	{"POST", "/releases/{id}/live", "publish", (*Server).flip},
 	{"PUT", "/releases/keep", "publish", (*Server).keep},
+	{"PUT", "/releases/assets", "publish", (*Server).assets},
 	{"GET", "/tokens", owner, (*Server).listTokens},
 	{"POST", "/tokens", owner, (*Server).makeToken},
 	{"DELETE", "/tokens/{id}", owner, (*Server).revokeToken},

@@ -14,6 +14,7 @@ import (
 // Releases is the answer to GET /releases.
 type Releases struct {
 	Keep     int               `json:"keep"`
+	Assets   release.Globs     `json:"assets"` // which files stay reachable after a flip
 	Releases []release.Release `json:"releases"`
 	Scrub    *release.Scrubbed `json:"scrub,omitempty"` // the last one
 }
@@ -28,8 +29,12 @@ func (s *Server) releases(_ *Setting, w http.ResponseWriter, _ *http.Request) {
 		if err != nil {
 			return 0, nil, err
 		}
+		assets, err := store.Assets()
+		if err != nil {
+			return 0, nil, err
+		}
 		scrub, err := store.LastScrub()
-		return http.StatusOK, Releases{keep, all, scrub}, err
+		return http.StatusOK, Releases{keep, assets, all, scrub}, err
 	})
 }
 
@@ -60,6 +65,21 @@ func (s *Server) keep(_ *Setting, w http.ResponseWriter, r *http.Request) {
 			n = 0 // Which is refused, with the numbers that can be.
 		}
 		return http.StatusOK, map[string]int{"keep": n}, store.Keep(n)
+	})
+}
+
+// assets sets which files stay reachable after a flip: globs, one a line.
+func (s *Server) assets(_ *Setting, w http.ResponseWriter, r *http.Request) {
+	s.withReleases(w, func(store *release.Store) (int, any, error) {
+		text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+		if err != nil {
+			return 0, nil, err
+		}
+		globs, err := release.ParseGlobs(string(text))
+		if err != nil {
+			return 0, nil, err
+		}
+		return http.StatusOK, map[string]release.Globs{"assets": globs}, store.SetAssets(r.Context(), globs)
 	})
 }
 

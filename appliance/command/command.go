@@ -25,7 +25,7 @@ const (
 )
 
 // Names are the commands; all other words are for the program on the box.
-var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep", "publish", "sign", "update"}
+var Names = []string{"config", "network", "status", "health", "token", "releases", "rollback", "keep", "assets", "publish", "sign", "update"}
 
 // Usage is the help for all of them.
 const Usage = `Steer a box from any computer:
@@ -46,6 +46,7 @@ const Usage = `Steer a box from any computer:
   appliance releases                    the releases of the site, the live one marked with *
   appliance rollback [ID]               have the release before the live one back, or that one
   appliance keep N                      keep the last N releases, 1 to 1000
+  appliance assets [GLOB ...]           which files of these stay reachable for pages loaded before a flip; or change it
   appliance token list | make NAME SCOPE,... | revoke ID
 
   appliance sign -h                     sign an update with a key of minisign
@@ -199,6 +200,8 @@ func (o *options) run(ctx context.Context, t *Terminal, name string, words []str
 		return err
 	case "releases", "rollback", "keep":
 		return box.releases(ctx, name, append([]string{verb}, words...))
+	case "assets":
+		return box.assets(ctx, append([]string{verb}, words...))
 	case "token":
 		return box.token(ctx, verb, words)
 	}

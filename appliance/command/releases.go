@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"ramjet/appliance/api"
@@ -39,6 +40,19 @@ func (b *box) releases(ctx context.Context, name string, words []string) error {
 	}
 	fmt.Fprintln(b.t.Out, r.ID, "is live")
 	return nil
+}
+
+// assets shows or sets which files stay reachable after a flip. The words are never none; the first may be empty.
+func (b *box) assets(ctx context.Context, globs []string) error {
+	if globs[0] != "" {
+		_, err := b.ask(ctx, http.MethodPut, "/releases/assets", "", []byte(strings.Join(globs, "\n")))
+		return err
+	}
+	all, err := b.allReleases(ctx)
+	for _, glob := range all.Assets {
+		fmt.Fprintln(b.t.Out, glob)
+	}
+	return err
 }
 
 func troubleOf(r release.Release) error {

@@ -31,7 +31,7 @@ var (
 	longPart  = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
 )
 
-// isAsset tells whether a file is one that a page may still ask for after the next flip.
+// isAsset tells whether a file is one that a page may still ask for after the next flip, without another wish.
 func isAsset(name string) bool {
 	for _, end := range packed {
 		name = strings.TrimSuffix(name, end)
@@ -44,12 +44,12 @@ func isAsset(name string) bool {
 	return slices.Contains(imageEnds, end) && hashed.MatchString(name) && longPart.MatchString(name)
 }
 
-// assetsIn reads the assets of a manifest. It does not look at the other lines, which may be very many.
-func assetsIn(text []byte) (m Manifest, err error) {
+// assetsIn reads the lines of a manifest that are for assets. It does not look at the others, which may be very many.
+func assetsIn(text []byte, is func(name string) bool) (m Manifest, err error) {
 	for line := range strings.Lines(string(text)) {
 		hash, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		size, name, _ := strings.Cut(rest, " ")
-		if !isAsset(name) {
+		if !is(name) {
 			continue
 		}
 		e := Entry{Path: name}
@@ -77,6 +77,10 @@ func (s *Store) assetsFor(h *shelf, id string) (wanted Manifest, err error) {
 		return nil, ErrNone
 	}
 	itself := all[i]
+	wish, err := globs(h)
+	if err != nil {
+		return nil, err
+	}
 	known := map[string]bool{}
 	for _, r := range slices.Insert(slices.Delete(all, i, i+1), 0, itself) {
 		if r.Manifest == (Hash{}) { // Made by hand: nobody knows what it has.
@@ -86,7 +90,7 @@ func (s *Store) assetsFor(h *shelf, id string) (wanted Manifest, err error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := assetsIn(text)
+		m, err := assetsIn(text, wish.match)
 		if err != nil {
 			return nil, fmt.Errorf("release %s: %w", r.ID, err)
 		}
@@ -105,7 +109,7 @@ func assets(h *shelf) (Manifest, error) {
 	text, err := h.root.ReadFile(assetsList)
 	if err == nil {
 		var m Manifest
-		if m, err = assetsIn(text); err == nil {
+		if m, err = assetsIn(text, func(string) bool { return true }); err == nil {
 			return m, nil
 		}
 	}
