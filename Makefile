@@ -56,8 +56,9 @@ signed: ## the same, signed with a key of minisign: KEY=its file
 	go run ./appliance sign -key $(KEY) build/parts-$(BOARD)
 	go run ./appliance update -box $(BOX) build/parts-$(BOARD)
 
-bench: ## compare with nginx, H2O, HAProxy and others: 20 minutes on a quiet machine; writes accelerator/bench/RESULTS.md
+bench: ## compare with nginx, H2O, HAProxy, and publishing with rsync: 25 minutes on a quiet machine; writes both RESULTS.md
 	go run ./accelerator/bench
+	go run ./appliance/publish/bench
 
 microbench: ## the benchmarks of single functions
 	go test -run '^$$' -bench . ./accelerator/...
