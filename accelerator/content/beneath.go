@@ -37,6 +37,14 @@ func (t *confined) OpenFile(name string) (*os.File, error) {
 	return t.Root.OpenFile(name, openFlags, 0)
 }
 
+// OpenDir opens a directory for reading.
+func (t *confined) OpenDir(name string) (*os.File, error) {
+	if f := t.beneath(name, unix.O_RDONLY|unix.O_DIRECTORY); f != nil {
+		return f, nil
+	}
+	return t.Root.OpenFile(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+}
+
 // Stat follows links.
 func (t *confined) Stat(name string) (fs.FileInfo, error) {
 	if f := t.beneath(name, unix.O_PATH); f != nil {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type loader struct {
 	sketch  bool // read no bodies
 
 	folders []*folder
+	count   int // files in them
 
 	mu      sync.Mutex
 	skipped []Skip // guarded by mu
@@ -46,6 +48,9 @@ func (l *loader) run(ctx context.Context) (*Snapshot, error) {
 		return nil, err
 	}
 	l.folders = append(folders, kept...)
+	for _, folder := range l.folders {
+		l.count += len(folder.files)
+	}
 	l.plan()
 	if err := l.readAll(ctx); err != nil {
 		return nil, err
@@ -71,8 +76,8 @@ func (l *loader) skip(s Skip) {
 // names, by hard or symbolic links, is read once.
 func (l *loader) plan() {
 	var candidates []*found
-	openFiles := 0
-	names := make(map[identity]*found)
+	openFiles, size := 0, int64(0)
+	names := make(map[identity]*found, l.count)
 	for f := range l.files() {
 		if o := l.old.Lookup(f.path); o != nil && o.Location == "" && l.place.mount == l.old.place.mount {
 			f.old = o.Representations[0]
@@ -83,9 +88,12 @@ func (l *loader) plan() {
 		names[f.id] = f
 		if f.id.size <= l.options.MemoryPerFile {
 			candidates = append(candidates, f)
+			size += f.id.size
 		}
 	}
-	slices.SortStableFunc(candidates, func(a, b *found) int { return cmp.Compare(a.id.size, b.id.size) })
+	if size > l.options.Memory { // Else all of them fit, and which goes first is of no interest.
+		slices.SortStableFunc(candidates, func(a, b *found) int { return cmp.Compare(a.id.size, b.id.size) })
+	}
 	budget := l.options.Memory
 	for _, f := range candidates {
 		if f.id.size > budget {
@@ -148,11 +156,8 @@ func (l *loader) readAll(ctx context.Context) error {
 // assemble makes the objects from what was read.
 func (l *loader) assemble(s *Snapshot) {
 	l.share()
-	blobs := make(map[string]*found)
-	for f := range l.files() {
-		blobs[f.path] = f
-	}
-	s.objects = make(map[string]*Object, len(blobs)+2*len(l.folders))
+	siblings := l.siblings()
+	s.objects = make(map[string]*Object, l.count+2*len(l.folders))
 	for f := range l.files() {
 		s.Files++
 		if f.unsettled {
@@ -171,7 +176,7 @@ func (l *loader) assemble(s *Snapshot) {
 			ContentType:     l.types.lookup(f.name),
 			CacheControl:    l.cacheControl(f.path),
 			Mode:            f.mode,
-			Representations: l.representations(f, blobs),
+			Representations: l.representations(f, siblings),
 		}
 	}
 	if gone := l.old.Files - s.Files; gone > 0 {
@@ -184,12 +189,28 @@ func (l *loader) assemble(s *Snapshot) {
 	}
 }
 
+// siblings are the files that may stand for another one, by their paths.
+func (l *loader) siblings() map[string]*found {
+	all := make(map[string]*found)
+	for f := range l.files() {
+		for _, e := range encodings {
+			if strings.HasSuffix(f.path, e.suffix) {
+				all[f.path] = f
+			}
+		}
+	}
+	return all
+}
+
 // representations returns the file's own and those of its siblings that may
 // stand for it: not older, smaller, and with the same permissions.
-func (l *loader) representations(f *found, blobs map[string]*found) []*Representation {
+func (l *loader) representations(f *found, siblings map[string]*found) []*Representation {
 	all := []*Representation{f.blob}
+	if len(siblings) == 0 {
+		return all
+	}
 	for _, e := range encodings {
-		sibling := blobs[f.path+e.suffix]
+		sibling := siblings[f.path+e.suffix]
 		if sibling == nil || sibling.blob == nil || sibling.mode != f.mode || sibling.kept != f.kept ||
 			sibling.id.mtime < f.id.mtime || sibling.id.size == 0 || sibling.blob.Size >= f.blob.Size {
 			continue

@@ -63,6 +63,10 @@ func (l *loader) takeOver(f *found, top *confined, below string) bool {
 	if !f.memory && (old.file.kept != nil) != f.keep {
 		return false
 	}
+	if old.file == nil && old.unread == nil && old.ModTime.Equal(lastModified(time.Unix(0, f.id.mtime), l.now)) {
+		f.blob = old // A snapshot does not change: what is the same can be shared.
+		return true
+	}
 	blob := *old
 	if blob.file != nil && blob.file.kept == nil { // Opened by its name: the old one may go with its release.
 		blob.file = &openFile{root: top, name: below}

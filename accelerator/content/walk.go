@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // found is one regular file of the tree, before it is read.
@@ -83,7 +84,7 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 	if w.visit != nil {
 		w.visit(name)
 	}
-	dir, err := w.top.OpenRoot(name)
+	dir, err := w.top.OpenDir(name)
 	if err != nil {
 		return w.unreadable(urlPath, name, err)
 	}
@@ -100,7 +101,7 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 		w.skip(urlPath, fmt.Sprintf("deeper than %d directories", maxDepth))
 		return nil
 	}
-	names, err := readNames(dir)
+	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return w.unreadable(urlPath, name, err)
 	}
@@ -111,7 +112,7 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 			continue
 		}
 		below := path.Join(name, entry)
-		info, link, err := w.stat(dir, entry, below)
+		is, link, err := w.stat(dir, entry, below)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !link:
 			// Gone since the directory was read.
@@ -119,17 +120,17 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 			return err
 		case err != nil:
 			w.skip(urlPath+entry, reason(err))
-		case info.IsDir():
+		case is.directory():
 			child := func() error { return w.folder(ctx, urlPath+entry+"/", below, above) }
 			if !w.group.TryGo(child) {
 				if err := child(); err != nil {
 					return err
 				}
 			}
-		case info.Mode().IsRegular():
+		case is.regular():
 			f.files = append(f.files, &found{
 				path: urlPath + entry, name: entry, link: link,
-				mode: modeBits(info), id: identityOf(info),
+				mode: is.bits(), id: is.id,
 			})
 		default:
 			w.skip(urlPath+entry, "neither a file nor a directory")
@@ -140,13 +141,15 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 
 // stat looks at a directory's entry without following links, then follows one
 // from the top, so that it may lead anywhere below the root but not out of it.
-func (w *walker) stat(dir *os.Root, entry, below string) (info fs.FileInfo, link bool, err error) {
-	info, err = dir.Lstat(entry)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return info, false, err
+func (w *walker) stat(dir *os.File, entry, below string) (is state, link bool, err error) {
+	if is, err = lstat(dir, entry); err != nil || is.mode&unix.S_IFMT != unix.S_IFLNK {
+		return is, false, err
 	}
-	info, err = w.top.Stat(below)
-	return info, true, err
+	info, err := w.top.Stat(below)
+	if err != nil {
+		return is, true, err
+	}
+	return stateOf(info), true, nil
 }
 
 // hidden tells whether a name is not content: a dotfile, or one of the names of
@@ -212,25 +215,11 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func nodeOf(dir *os.Root) (node, error) {
-	info, err := dir.Stat(".")
+func nodeOf(dir *os.File) (node, error) {
+	info, err := dir.Stat()
 	if err != nil {
 		return node{}, err
 	}
 	id := identityOf(info)
 	return node{id.dev, id.ino}, nil
-}
-
-func readNames(dir *os.Root) ([]string, error) {
-	f, err := dir.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
-
-// modeBits returns the low twelve bits of st_mode.
-func modeBits(info fs.FileInfo) uint32 {
-	return info.Sys().(*syscall.Stat_t).Mode & 0o7777
 }
