@@ -63,6 +63,7 @@ func (s *Store) Commit(ctx context.Context, m Manifest, how How) (Release, error
 
 // commit is called with turn held.
 func (s *Store) commit(ctx context.Context, h *shelf, m Manifest, how How) (Release, error) {
+	h.found = make(map[Hash]*os.File, len(m))
 	text := m.Text()
 	r := Release{By: how.By, Files: len(m), Bytes: m.size(), Manifest: sha256.Sum256(text), Created: s.now().UTC().Truncate(time.Second)}
 	all, err := s.list(h)

@@ -113,7 +113,7 @@ func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) erro
 			_ = remove(h.incoming, temporary)
 		}
 	}()
-	n, err := copyExactly(io.MultiWriter(f, sum), r, size-from)
+	n, err := h.copyExactly(io.MultiWriter(f, sum), r, size-from)
 	var cut readError
 	switch {
 	case errors.As(err, &cut) && from+n >= leastPart:
@@ -129,6 +129,7 @@ func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) erro
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
+	beginWriting(f)
 	if err := rename(h.incoming, temporary, h.incoming, hash.String()); err != nil {
 		return err
 	}
@@ -174,8 +175,11 @@ type readError struct{ error }
 func (r readError) Unwrap() error { return r.error }
 
 // copyExactly copies n bytes, and makes sure that no more follow.
-func copyExactly(w io.Writer, r io.Reader, n int64) (int64, error) {
-	buf := make([]byte, min(buffer, n+1))
+func (h *shelf) copyExactly(w io.Writer, r io.Reader, n int64) (int64, error) {
+	if h.buffer == nil {
+		h.buffer = make([]byte, buffer)
+	}
+	buf := h.buffer
 	var done int64
 	for {
 		got, err := r.Read(buf)

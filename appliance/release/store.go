@@ -70,6 +70,9 @@ type shelf struct {
 	incoming *os.File
 	releases *os.File
 	dirs     map[byte]*os.File // of blobs, by the first byte of their hashes
+	buffer   []byte            // for copying, when needed
+	// found is where contents are, once that has been looked for; nil if it may change while the call lasts.
+	found map[Hash]*os.File
 }
 
 func (h *shelf) close() {
@@ -208,6 +211,17 @@ func (h *shelf) blobDir(first byte, create bool) (*os.File, error) {
 
 // where tells in which directory a content is: in that of its blobs, in incoming, or in none (nil).
 func (s *Store) where(h *shelf, hash Hash, size int64) (*os.File, error) {
+	if at := h.found[hash]; at != nil {
+		return at, nil
+	}
+	at, err := s.lookFor(h, hash, size)
+	if err == nil && at != nil && h.found != nil {
+		h.found[hash] = at
+	}
+	return at, err
+}
+
+func (s *Store) lookFor(h *shelf, hash Hash, size int64) (*os.File, error) {
 	dir, err := h.blobDir(hash[0], false)
 	if err != nil {
 		return nil, err

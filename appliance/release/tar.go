@@ -172,12 +172,13 @@ func arrive(h *shelf, size int64, r io.Reader) (temporary string, hash Hash, err
 	}
 	defer f.Close()
 	sum := sha256.New()
-	n, err := copyExactly(io.MultiWriter(f, sum), r, size)
+	n, err := h.copyExactly(io.MultiWriter(f, sum), r, size)
 	if errors.Is(err, unix.ENOSPC) {
 		err = &FullError{Need: size - n}
 	}
 	if err == nil {
 		err = f.Chmod(0o644)
+		beginWriting(f)
 	}
 	if err != nil {
 		_ = remove(h.incoming, temporary)
