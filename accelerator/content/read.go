@@ -29,10 +29,10 @@ func (l *loader) readFolder(folder *folder) error {
 		}
 	}()
 	for _, f := range folder.files {
-		below := path.Join(folder.name, f.name)
-		if f.same != nil || l.takeOver(f, folder.top, below) {
+		if f.same != nil || l.takeOver(f, folder) {
 			continue
 		}
+		below := path.Join(folder.name, f.name)
 		if l.sketch && !l.mayBeUnfinished(f.id) {
 			f.blob = l.unread(f, folder.top, below)
 			l.stamp(f.blob, f.id)
@@ -55,7 +55,7 @@ func (l *loader) readFolder(folder *folder) error {
 }
 
 // takeOver keeps what the last snapshot had of a file that did not change.
-func (l *loader) takeOver(f *found, top *confined, below string) bool {
+func (l *loader) takeOver(f *found, folder *folder) bool {
 	old := f.old
 	if old == nil || !l.unchanged(old.identity, f.id) || (old.file == nil) != f.memory {
 		return false
@@ -69,7 +69,7 @@ func (l *loader) takeOver(f *found, top *confined, below string) bool {
 	}
 	blob := *old
 	if blob.file != nil && blob.file.kept == nil { // Opened by its name: the old one may go with its release.
-		blob.file = &openFile{root: top, name: below}
+		blob.file = &openFile{root: folder.top, name: path.Join(folder.name, f.name)}
 	}
 	l.stamp(&blob, f.id)
 	f.blob = &blob

@@ -111,16 +111,16 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 		if w.hidden(urlPath, entry) {
 			continue
 		}
-		below := path.Join(name, entry)
-		is, link, err := w.stat(dir, entry, below)
+		is, link, err := w.stat(dir, entry, name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && !link:
+		case err != nil && errors.Is(err, fs.ErrNotExist) && !link:
 			// Gone since the directory was read.
-		case failing(err):
+		case err != nil && failing(err):
 			return err
 		case err != nil:
 			w.skip(urlPath+entry, reason(err))
 		case is.directory():
+			below := path.Join(name, entry)
 			child := func() error { return w.folder(ctx, urlPath+entry+"/", below, above) }
 			if !w.group.TryGo(child) {
 				if err := child(); err != nil {
@@ -141,11 +141,11 @@ func (w *walker) folder(ctx context.Context, urlPath, name string, above []node)
 
 // stat looks at a directory's entry without following links, then follows one
 // from the top, so that it may lead anywhere below the root but not out of it.
-func (w *walker) stat(dir *os.File, entry, below string) (is state, link bool, err error) {
+func (w *walker) stat(dir *os.File, entry, name string) (is state, link bool, err error) {
 	if is, err = lstat(dir, entry); err != nil || is.mode&unix.S_IFMT != unix.S_IFLNK {
 		return is, false, err
 	}
-	info, err := w.top.Stat(below)
+	info, err := w.top.Stat(path.Join(name, entry))
 	if err != nil {
 		return is, true, err
 	}

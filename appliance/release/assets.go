@@ -22,13 +22,10 @@ const (
 	assetsList = ".ramjet/assets.manifest"
 )
 
-// assetEnds are the ends of names that pages load by themselves, and imageEnds those of images, which are assets only if the
-// name has a hash: others stay the same from release to release.
+// A name has a hash if it ends in one that is long and has a digit.
 var (
-	assetEnds = []string{".js", ".mjs", ".css", ".wasm", ".woff", ".woff2", ".ttf", ".otf", ".eot"}
-	imageEnds = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico"}
-	hashed    = regexp.MustCompile(`[-._][0-9A-Za-z_-]*[0-9][0-9A-Za-z_-]*\.[a-z0-9]+$`)
-	longPart  = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
+	hashed   = regexp.MustCompile(`[-._][0-9A-Za-z_-]*[0-9][0-9A-Za-z_-]*\.[a-z0-9]+$`)
+	longPart = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
 )
 
 // isAsset tells whether a file is one that a page may still ask for after the next flip, without another wish.
@@ -36,12 +33,14 @@ func isAsset(name string) bool {
 	for _, end := range packed {
 		name = strings.TrimSuffix(name, end)
 	}
-	end := strings.ToLower(path.Ext(name))
-	if slices.Contains(assetEnds, end) {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".js", ".mjs", ".css", ".wasm", ".woff", ".woff2", ".ttf", ".otf", ".eot":
 		return true
+	case ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico": // Without a hash they stay the same from release to release.
+		name = path.Base(name)
+		return hashed.MatchString(name) && longPart.MatchString(name)
 	}
-	name = path.Base(name)
-	return slices.Contains(imageEnds, end) && hashed.MatchString(name) && longPart.MatchString(name)
+	return false
 }
 
 // assetsIn reads the lines of a manifest that are for assets. It does not look at the others, which may be very many.
@@ -136,9 +135,10 @@ func (s *Store) addAssets(h *shelf, wanted Manifest) error {
 			added = append(added, e)
 		}
 	}
-	// First the list: so whatever is linked can be found again.
-	if err := writeAssets(h, added); err != nil {
-		return err
+	if len(added) > len(there) { // First the list: so whatever is linked can be found again.
+		if err := writeAssets(h, added); err != nil {
+			return err
+		}
 	}
 	for _, e := range wanted {
 		name := assetsName + "/" + e.Path
