@@ -264,6 +264,9 @@ func (b *Box) probe(ctx context.Context, url string, status int) error {
 	return nil
 }
 
+// Password returns the box's password.
+func (b *Box) Password() string { return b.password }
+
 // Address returns the loopback address that leads to the box.
 func (b *Box) Address() string { return b.Machine.Address }
 
