@@ -99,7 +99,7 @@ func (s *Store) commit(ctx context.Context, h *shelf, m Manifest, how How) (Rele
 		return Release{}, &MissingError{missing}
 	}
 	r.ID = nextID(all, r.Manifest)
-	if err := s.build(ctx, h, m, &r, text); err != nil || how.Stay {
+	if err := s.build(ctx, h, m, &r, text, live.ID); err != nil || how.Stay {
 		return r, err
 	}
 	r, err = s.flip(ctx, h, r)
@@ -147,7 +147,7 @@ func number(id string) (n int, ok bool) {
 }
 
 // build makes the directory of a release, durably.
-func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, text []byte) (err error) {
+func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, text []byte, live string) (err error) {
 	name := "build-" + r.ID
 	if err := h.root.RemoveAll(incomingName + "/" + name); err != nil { // Of a commit that failed.
 		return err
@@ -159,7 +159,7 @@ func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, tex
 	}()
 	fresh, err := s.linkAll(ctx, h, m, name)
 	if err == nil {
-		err = s.agree(h, m)
+		err = s.agree(h, m, live)
 	}
 	if err == nil {
 		err = writeManifest(h, r, text)

@@ -13,30 +13,54 @@ var packed = []string{".br", ".zst", ".gz"}
 func (m Manifest) fileOf(form string) (file Entry, is bool) {
 	for _, end := range packed {
 		if path, has := strings.CutSuffix(form, end); has {
-			i, is := slices.BinarySearchFunc(m, path, func(e Entry, path string) int { return comparePaths(e.Path, path) })
-			if is {
-				return m[i], true
+			if file, is = m.find(path); is {
+				return file, true
 			}
 		}
 	}
 	return Entry{}, false
 }
 
-// agree gives each form that is older than its file the time of the file. A content keeps the time at which it came first:
-// a file may have come after its form, as when it had rotted and was sent again, or the clock was set back between them.
-func (s *Store) agree(h *shelf, m Manifest) error {
+// find is the entry of a path.
+func (m Manifest) find(path string) (e Entry, is bool) {
+	i, is := slices.BinarySearchFunc(m, path, func(e Entry, path string) int { return comparePaths(e.Path, path) })
+	if is {
+		e = m[i]
+	}
+	return e, is
+}
+
+// agree makes sure that a form which belongs to its file is not older than it, though a content keeps the time at which it
+// came first: one that has come just now (the clock may have been set back), and one of the live release whose file has come
+// again (it had rotted). Any other form that is older stays so: it may be one of what the file was before.
+func (s *Store) agree(h *shelf, m Manifest, live string) error {
+	var before Manifest
 	for _, e := range m {
 		file, is := m.fileOf(e.Path)
 		if !is {
 			continue
 		}
-		needed, _, err := s.changed(h, file)
+		needed, fileAt, err := s.changed(h, file)
 		if err != nil {
 			return err
 		}
 		has, at, err := s.changed(h, e)
-		if err == nil && has < needed {
+		if err != nil {
+			return err
+		}
+		switch {
+		case has >= needed:
+		case at == h.incoming:
 			err = setTime(at, e.Hash.String(), needed)
+		case fileAt == h.incoming && live != "":
+			if before == nil {
+				before, _ = manifest(h, live) // One made by hand has none.
+			}
+			oldFile, _ := before.find(file.Path)
+			oldForm, _ := before.find(e.Path)
+			if oldFile.Hash == file.Hash && oldForm.Hash == e.Hash {
+				err = setTime(fileAt, file.Hash.String(), has)
+			}
 		}
 		if err != nil {
 			return err

@@ -174,7 +174,7 @@ type readError struct{ error }
 
 func (r readError) Unwrap() error { return r.error }
 
-// copyExactly copies n bytes, and makes sure that no more follow.
+// copyExactly copies n bytes, and makes sure that no more follow. One at a time: all of a call share a buffer.
 func (h *shelf) copyExactly(w io.Writer, r io.Reader, n int64) (int64, error) {
 	if h.buffer == nil {
 		h.buffer = make([]byte, buffer)

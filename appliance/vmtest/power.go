@@ -41,6 +41,21 @@ func (b *Box) PowerCut() {
 	b.Machine.PowerOff()
 }
 
+// AfterPowerCut copies the content disk as a power cut at this moment would leave it: what the guest has written, and not
+// what it would have written next. The box goes on.
+func (b *Box) AfterPowerCut(image string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	defer cancel()
+	if err := b.Machine.QMP.Execute(ctx, "stop", nil, nil); err != nil {
+		b.t.Fatal(err)
+	}
+	copySparse(b.t, b.config.Content, image)
+	if err := b.Machine.QMP.Execute(ctx, "cont", nil, nil); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // PowerOn starts a box after a PowerCut.
 func (b *Box) PowerOn() {
 	b.t.Helper()
@@ -188,19 +203,4 @@ func containsAll(line string, words []string) bool {
 		}
 	}
 	return true
-}
-
-// AfterPowerCut copies the content disk as a power cut at this moment would leave it: what the guest has written, and not
-// what it would have written next. The box goes on.
-func (b *Box) AfterPowerCut(image string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
-	defer cancel()
-	if err := b.Machine.QMP.Execute(ctx, "stop", nil, nil); err != nil {
-		b.t.Fatal(err)
-	}
-	copySparse(b.t, b.config.Content, image)
-	if err := b.Machine.QMP.Execute(ctx, "cont", nil, nil); err != nil {
-		b.t.Fatal(err)
-	}
 }
