@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 )
 
 // keptName is where whoever publishes releases leaves the files of earlier ones that pages which were loaded before
@@ -34,7 +35,10 @@ func (l *loader) kept(ctx context.Context, own []*folder) ([]*folder, error) {
 	for _, s := range skipped {
 		l.skip(s)
 	}
-	names := map[string]bool{}
+	if !slices.ContainsFunc(folders, func(f *folder) bool { return len(f.files) > 0 }) {
+		return nil, nil
+	}
+	names := make(map[string]bool)
 	for _, folder := range own {
 		for _, f := range folder.files {
 			names[f.path] = true

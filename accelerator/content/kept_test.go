@@ -3,6 +3,7 @@ package content
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -98,5 +99,53 @@ func TestFlipTakesOver(t *testing.T) {
 				t.Errorf("%d of %d files changed", after.Changed, after.Files)
 			}
 		})
+	}
+}
+
+// What a flip does not change stays the very same object, with the page that was rendered of it; whatever it depends on.
+func TestFlipShares(t *testing.T) {
+	root := releases(t)
+	text := strings.Repeat("text ", 20)
+	for name, content := range map[string]string{"page.html": text, "page.html.gz": "packed", "form.html": text, "form.html.gz": "packed"} {
+		put(t, root, "releases/1/"+name, content)
+		if err := os.Link(filepath.Join(root, "releases/1", name), filepath.Join(root, "releases/2", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(root, "releases/1/form.html.gz")); err != nil {
+		t.Fatal(err)
+	}
+	o := options(root)
+	store, before := load(t, o)
+	shared := func(after *Snapshot, path string) bool { return before.Lookup(path) == after.Lookup(path) }
+	next := func() *Snapshot {
+		t.Helper()
+		if err := store.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return store.Snapshot()
+	}
+	flip(t, root, "1")
+	after := next()
+	if !shared(after, "/same.txt") || !shared(after, "/page.html") {
+		t.Error("what is the same was made anew")
+	}
+	if shared(after, "/index.html") || shared(after, "/form.html") || after.Lookup("/form.html").Vary() {
+		t.Error("what has changed is as it was")
+	}
+	before = after
+	o.CacheControl = []CacheControl{{Match: NewPattern(".txt"), Value: "no-cache"}}
+	store.SetOptions(o)
+	after = next()
+	if shared(after, "/same.txt") || after.Lookup("/same.txt").CacheControl != "no-cache" || !shared(after, "/page.html") {
+		t.Error("another Cache-Control is not heeded, or by others too")
+	}
+	before = after
+	if err := os.Chmod(filepath.Join(root, "releases/1/same.txt"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	after = next()
+	if shared(after, "/same.txt") || after.Lookup("/same.txt").Mode != 0o640 {
+		t.Error("another mode is not heeded")
 	}
 }

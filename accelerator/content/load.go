@@ -77,15 +77,19 @@ func (l *loader) skip(s Skip) {
 func (l *loader) plan() {
 	var candidates []*found
 	openFiles, size := 0, int64(0)
-	names := make(map[identity]*found, l.count)
+	names := make(map[node]*found, l.count)
+	sameMount := l.place.mount == l.old.place.mount
 	for f := range l.files() {
-		if o := l.old.Lookup(f.path); o != nil && o.Location == "" && l.place.mount == l.old.place.mount {
-			f.old = o.Representations[0]
+		if o := l.old.Lookup(f.path); o != nil && o.Location == "" && sameMount {
+			f.was, f.old = o, o.Representations[0]
 		}
-		if f.same = names[f.id]; f.same != nil {
+		n := node{f.id.dev, f.id.ino}
+		if first := names[n]; first == nil {
+			names[n] = f
+		} else if first.id == f.id { // Else it changed in between.
+			f.same = first
 			continue
 		}
-		names[f.id] = f
 		if f.id.size <= l.options.MemoryPerFile {
 			candidates = append(candidates, f)
 			size += f.id.size
@@ -172,12 +176,7 @@ func (l *loader) assemble(s *Snapshot) {
 		if f.same == nil {
 			s.count(f.blob)
 		}
-		s.objects[f.path] = &Object{
-			ContentType:     l.types.lookup(f.name),
-			CacheControl:    l.cacheControl(f.path),
-			Mode:            f.mode,
-			Representations: l.representations(f, siblings),
-		}
+		s.objects[f.path] = l.object(f, siblings)
 	}
 	if gone := l.old.Files - s.Files; gone > 0 {
 		s.Changed += gone
@@ -187,6 +186,19 @@ func (l *loader) assemble(s *Snapshot) {
 			l.index(s, folder.path)
 		}
 	}
+}
+
+// object is what a file's path names: the same as before if nothing about it is
+// new. Its page need not be rendered anew then, and a release that differs in a
+// few files takes memory for those.
+func (l *loader) object(f *found, siblings map[string]*found) *Object {
+	contentType, cacheControl := l.types.lookup(f.name), l.cacheControl(f.path)
+	representations := l.representations(f, siblings)
+	if o := f.was; o != nil && o.ContentType == contentType && o.CacheControl == cacheControl && o.Mode == f.mode &&
+		slices.EqualFunc(o.Representations, representations, (*Representation).same) {
+		return o
+	}
+	return &Object{ContentType: contentType, CacheControl: cacheControl, Mode: f.mode, Representations: representations}
 }
 
 // siblings are the files that may stand for another one, by their paths.

@@ -74,6 +74,13 @@ type Representation struct {
 	unread   *unread // to be in memory, but not read yet: no ETag, and file leads to the body; else nil
 }
 
+// same tells whether the other one is as good as this one: it is the same, or
+// both have the same state of a file in memory.
+func (r *Representation) same(other *Representation) bool {
+	return r == other || r.file == nil && other.file == nil && r.identity == other.identity &&
+		r.Encoding == other.Encoding && r.ETag == other.ETag && r.LastModified == other.LastModified
+}
+
 // Where tells where the bytes come from, in words.
 func (r *Representation) Where() string {
 	switch {

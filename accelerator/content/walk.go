@@ -26,7 +26,8 @@ type found struct {
 	link bool // reached through a symbolic link: to be opened from the top
 	kept bool // of an earlier release
 
-	old       *Representation // what the last snapshot had under this path
+	was       *Object         // what the last snapshot had under this path, if that can be taken over, or nil
+	old       *Representation // the identity representation of was
 	same      *found          // another name of the same file, to be read instead, or nil
 	memory    bool            // to be held in memory
 	keep      bool            // to be kept open
