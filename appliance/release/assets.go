@@ -2,7 +2,6 @@ package release
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
@@ -85,13 +84,9 @@ func (s *Store) assetsFor(h *shelf, id string) (wanted Manifest, err error) {
 		if r.Manifest == (Hash{}) { // Made by hand: nobody knows what it has.
 			continue
 		}
-		text, err := h.root.ReadFile(manifestsName + "/" + r.ID + ".manifest")
+		m, err := s.assetsOf(h, r, wish)
 		if err != nil {
 			return nil, err
-		}
-		m, err := assetsIn(text, wish.match)
-		if err != nil {
-			return nil, fmt.Errorf("release %s: %w", r.ID, err)
 		}
 		for _, e := range m {
 			if !known[e.Path] && r.ID != id {
@@ -108,7 +103,7 @@ func assets(h *shelf) (Manifest, error) {
 	text, err := h.root.ReadFile(assetsList)
 	if err == nil {
 		var m Manifest
-		if m, err = assetsIn(text, func(string) bool { return true }); err == nil {
+		if m, err = assetsIn(text, everything); err == nil {
 			return m, nil
 		}
 	}

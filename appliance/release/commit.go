@@ -162,7 +162,7 @@ func (s *Store) build(ctx context.Context, h *shelf, m Manifest, r *Release, tex
 		err = s.agree(h, m, live)
 	}
 	if err == nil {
-		err = writeManifest(h, r, text)
+		err = writeManifest(h, r, m, text)
 	}
 	if err == nil {
 		err = syncAll(h.top)
@@ -194,9 +194,17 @@ func full(err error, m Manifest) error {
 	return err
 }
 
-func writeManifest(h *shelf, r *Release, text []byte) error {
+// writeManifest writes what stands beside a release.
+func writeManifest(h *shelf, r *Release, m Manifest, text []byte) error {
 	about, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
+		return err
+	}
+	wish, err := globs(h)
+	if err != nil {
+		return err
+	}
+	if err := writeAssetList(h, *r, wish, m.assetsAmong(wish)); err != nil {
 		return err
 	}
 	if err := h.root.WriteFile(manifestsName+"/"+r.ID+".manifest", text, 0o600); err != nil {

@@ -6,6 +6,7 @@
 //	.ramjet/blobs/1a/1a2b…                 each content once, linked into the releases that have it
 //	.ramjet/incoming/                      what has arrived, and releases that are being built or removed
 //	.ramjet/manifests/<id>.manifest, .json which files a release has; who published it, and when
+//	.ramjet/manifests/<id>.assets          which of its files stay for open tabs
 //	.ramjet/keep                           how many releases are kept
 //
 // What a call of Commit does, in system calls; what a power cut leaves stands beside it:
@@ -21,12 +22,14 @@
 // So a file that stands in blobs is whole, if the disk is honest about what it has written, and one in incoming need not
 // be: it is hashed again by a process that has not received it itself.
 //
-//	doc.go     this              name.go    names that can be published
-//	store.go    Store, shelf                  manifest.go which files a release has
-//	announce.go what has to be sent           contents.go streams of contents
-//	receive.go  a content that arrives        tar.go      all of it in one archive
-//	place.go    is there room                 commit.go   build and flip
-//	list.go     releases: list, flip, remove  recover.go  after a crash
+//	store.go    Store, shelf                  manifest.go  which files a release has
+//	name.go     names that can be published   announce.go  what has to be sent
+//	contents.go streams of contents           receive.go   a content that arrives
+//	tar.go      all of it in one archive      place.go     is there room
+//	commit.go   build and flip                forms.go     compressed forms and their times
+//	list.go     releases: list, flip, remove  assets.go    what open tabs still ask for
+//	globs.go    which files these are         assetlist.go and which of a release
+//	recover.go  after a crash                 scrub.go     look for rot
 //	sys.go      system calls
 //
 // It takes a file system with hard links, symbolic links and room: ext4. FAT has no links.

@@ -198,7 +198,7 @@ func (s *Store) remove(h *shelf, r Release) error {
 			return err
 		}
 	}
-	for _, end := range []string{".json", ".manifest"} {
+	for _, end := range []string{".json", ".manifest", assetListEnd} {
 		if err := h.root.Remove(manifestsName + "/" + r.ID + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -32,6 +32,9 @@ func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, e
 	for range m.directories() {
 		need.add(1, st.Bsize)
 	}
+	if err := h.lookAround(); err != nil {
+		return nil, err
+	}
 	all := []Missing{}
 	for e := range m.contents {
 		if err := ctx.Err(); err != nil {
@@ -41,9 +44,8 @@ func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, e
 		if err != nil {
 			return nil, err
 		}
-		if dir == h.incoming && dir != nil {
-			err = s.stillWanted(h, e.Hash)
-			if err != nil {
+		if dir != nil && dir == h.incoming {
+			if err := s.stillWanted(h, e.Hash); err != nil {
 				return nil, err
 			}
 		}
@@ -51,8 +53,10 @@ func (s *Store) missing(ctx context.Context, h *shelf, m Manifest) ([]Missing, e
 			continue
 		}
 		one := Missing{Hash: e.Hash}
-		if part, err := stat(h.incoming, partName(e.Hash)); err == nil && isRegular(&part) && part.Size <= e.Size {
-			one.Have = part.Size
+		if name := partName(e.Hash); h.mayWait(name) {
+			if part, err := stat(h.incoming, name); err == nil && isRegular(&part) && part.Size <= e.Size {
+				one.Have = part.Size
+			}
 		}
 		need.add(e.Size-one.Have, st.Bsize)
 		all = append(all, one)
@@ -126,7 +130,7 @@ func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) erro
 	case Hash(sum.Sum(nil)) != hash:
 		return ErrMismatch
 	}
-	if err := f.Chmod(0o644); err != nil {
+	if err := letRead(f); err != nil {
 		return err
 	}
 	beginWriting(f)
@@ -140,9 +144,8 @@ func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) erro
 
 // begin opens the file for a content, and gives to sum what is in it already.
 func begin(h *shelf, hash Hash, temporary string, from int64, sum hash.Hash) (*os.File, error) {
-	name := incomingName + "/" + temporary
 	if from == 0 {
-		return h.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		return create(h.incoming, temporary)
 	}
 	// Taken away, so that no other one goes on with it at the same time.
 	if err := rename(h.incoming, partName(hash), h.incoming, temporary); errors.Is(err, fs.ErrNotExist) {
@@ -150,7 +153,7 @@ func begin(h *shelf, hash Hash, temporary string, from int64, sum hash.Hash) (*o
 	} else if err != nil {
 		return nil, err
 	}
-	f, err := h.root.OpenFile(name, os.O_RDWR, 0)
+	f, err := h.root.OpenFile(incomingName+"/"+temporary, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

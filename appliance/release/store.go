@@ -69,10 +69,31 @@ type shelf struct {
 	blobs    *os.File
 	incoming *os.File
 	releases *os.File
-	dirs     map[byte]*os.File // of blobs, by the first byte of their hashes
+	dirs     map[byte]*os.File // of blobs, by the first byte of their hashes; nil: there was none
 	buffer   []byte            // for copying, when needed
 	// found is where contents are, once that has been looked for; nil if it may change while the call lasts.
 	found map[Hash]*os.File
+	// waiting are the names in incoming, as they were; nil if nobody has looked.
+	waiting map[string]struct{}
+}
+
+// lookAround reads the names in incoming, for who looks for many contents there: most are not.
+func (h *shelf) lookAround() error {
+	names, err := readDir(h, incomingName)
+	if err != nil {
+		return err
+	}
+	h.waiting = make(map[string]struct{}, len(names))
+	for _, name := range names {
+		h.waiting[name] = struct{}{}
+	}
+	return nil
+}
+
+// mayWait tells whether a name may be in incoming.
+func (h *shelf) mayWait(name string) bool {
+	_, is := h.waiting[name]
+	return is || h.waiting == nil
 }
 
 func (h *shelf) close() {
@@ -82,7 +103,9 @@ func (h *shelf) close() {
 		}
 	}
 	for _, f := range h.dirs {
-		f.Close()
+		if f != nil {
+			f.Close()
+		}
 	}
 	h.root.Close()
 }
@@ -191,13 +214,14 @@ func (h *shelf) space() (st unix.Statfs_t, err error) {
 
 // blobDir is the directory of the blobs whose hashes begin with a byte. It is made if create is true, else it may be nil.
 func (h *shelf) blobDir(first byte, create bool) (*os.File, error) {
-	if dir := h.dirs[first]; dir != nil {
+	if dir, known := h.dirs[first]; dir != nil || known && !create {
 		return dir, nil
 	}
 	name := fmt.Sprintf("%02x", first)
 	dir, err := openDir(h.blobs, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
+			h.dirs[first] = nil
 			return nil, nil
 		}
 		dir, err = makeDir(h.blobs, name)
@@ -237,6 +261,9 @@ func (s *Store) lookFor(h *shelf, hash Hash, size int64) (*os.File, error) {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
+	}
+	if !h.mayWait(name) {
+		return nil, nil
 	}
 	st, err := stat(h.incoming, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -26,6 +26,24 @@ func openFile(at *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// create creates a file and opens it for writing.
+func create(at *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(at.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// letRead lets everybody read a file, whatever the umask was when it was made.
+func letRead(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err == nil && st.Mode&0o7777 == 0o644 {
+		return nil
+	}
+	return f.Chmod(0o644)
+}
+
 // makeDir makes a directory that everybody may read, whatever the umask is.
 func makeDir(at *os.File, name string) (*os.File, error) {
 	if err := unix.Mkdirat(int(at.Fd()), name, 0o755); err != nil {

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -166,7 +165,7 @@ func arrive(h *shelf, size int64, r io.Reader) (temporary string, hash Hash, err
 		return "", hash, err
 	}
 	temporary = "unknown-" + rand.Text() + ".tmp"
-	f, err := h.root.OpenFile(incomingName+"/"+temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := create(h.incoming, temporary)
 	if err != nil {
 		return "", hash, err
 	}
@@ -177,7 +176,7 @@ func arrive(h *shelf, size int64, r io.Reader) (temporary string, hash Hash, err
 		err = &FullError{Need: size - n}
 	}
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = letRead(f)
 		beginWriting(f)
 	}
 	if err != nil {
