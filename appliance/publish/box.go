@@ -144,7 +144,9 @@ func (b *Box) send(ctx context.Context, contents *batch) error {
 		}
 		return err
 	}
-	return answer.Body.Close()
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // Else its connection is of no more use.
+	return err
 }
 
 // commit makes the release.

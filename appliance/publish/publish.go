@@ -192,6 +192,9 @@ func (p *Publisher) complete(ctx context.Context, s site, w wanted, r *Result) e
 		case err != nil && !passing(err) && !refusedWith(err, http.StatusConflict): // Which may be who goes on at the same place.
 			return err
 		}
+		if err == nil { // All was taken. Should something have been lost since, the commit says so.
+			return nil
+		}
 		if w, err = p.whatIsLeft(ctx, w.at, cut, err); err != nil {
 			return err
 		}

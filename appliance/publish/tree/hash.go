@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,31 +54,23 @@ var buffers = sync.Pool{New: func() any { return new(make([]byte, 256<<10)) }}
 
 func (t *Tree) hashAll(ctx context.Context, todo []*File, read func(int64)) error {
 	group, ctx := errgroup.WithContext(ctx)
-	next := make(chan *File)
+	var taken atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
-			for f := range next {
-				if err := t.hashOne(f); err != nil {
+			for {
+				i := int(taken.Add(1)) - 1
+				if i >= len(todo) || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := t.hashOne(todo[i]); err != nil {
 					return err
 				}
 				if read != nil {
-					read(f.id.size)
+					read(todo[i].id.size)
 				}
 			}
-			return nil
 		})
 	}
-	group.Go(func() error {
-		defer close(next)
-		for _, f := range todo {
-			select {
-			case next <- f:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
 	return group.Wait()
 }
 

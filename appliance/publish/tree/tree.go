@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"ramjet/appliance/release"
 )
 
@@ -66,9 +68,28 @@ type identity struct {
 	mtime, ctime int64 // nanoseconds since 1970
 }
 
-func identityOf(info fs.FileInfo) identity {
+func identityOf(info fs.FileInfo) identity { return stateOf(info).id }
+
+// state is what stat(2) says of a file or a folder.
+type state struct {
+	mode uint32 // st_mode
+	id   identity
+}
+
+func (s state) is(kind uint32) bool { return s.mode&unix.S_IFMT == kind }
+
+func stateOf(info fs.FileInfo) state {
 	st := info.Sys().(*syscall.Stat_t) // Linux only: always this type.
-	return identity{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
+	return state{st.Mode, identity{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}}
+}
+
+// lstat looks at a name in a folder without following a link: os.Root would walk there from the top for each file.
+func lstat(dir *os.File, name string) (state, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return state{}, &os.PathError{Op: "fstatat", Path: name, Err: err}
+	}
+	return state{st.Mode, identity{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}}, nil
 }
 
 // Read walks the folder and hashes its files.
@@ -142,29 +163,31 @@ func (w *walker) folder(ctx context.Context, at string, above []node) error {
 	if err != nil {
 		return err
 	}
+	above = append(slices.Clip(above), self)
 	for _, name := range names {
-		if err := w.entry(ctx, at+name, append(slices.Clip(above), self)); err != nil {
+		if err := w.entry(ctx, dir, at+name, above); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *walker) entry(ctx context.Context, name string, above []node) error {
-	info, err := w.tree.root.Lstat(name)
+func (w *walker) entry(ctx context.Context, dir *os.File, name string, above []node) error {
+	is, err := lstat(dir, path.Base(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Gone since the folder was read.
+	} else if err != nil {
+		return err
 	}
-	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		if info, err = w.tree.root.Stat(name); err != nil {
+	if is.is(unix.S_IFLNK) {
+		info, err := w.tree.root.Stat(name)
+		if err != nil {
 			w.leave(name, "links that lead nowhere, or out of the folder")
 			return nil
 		}
+		is = stateOf(info)
 	}
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
+	if is.is(unix.S_IFDIR) {
 		name += "/"
 	}
 	if base := path.Base(name); base[0] == '.' && !slices.Contains(w.Dotfiles, base) {
@@ -176,17 +199,17 @@ func (w *walker) entry(ctx context.Context, name string, above []node) error {
 		w.leave(name, why)
 		return nil
 	}
-	switch mode := info.Sys().(*syscall.Stat_t).Mode & 0o7777; {
-	case info.IsDir():
+	switch {
+	case is.is(unix.S_IFDIR):
 		return w.folder(ctx, name, above)
-	case !info.Mode().IsRegular():
+	case !is.is(unix.S_IFREG):
 		w.leave(name, "neither files nor folders")
-	case !w.AnyMode && !release.Served(mode):
+	case !w.AnyMode && !release.Served(is.mode&0o7777):
 		w.leave(name, "programs, or not for everybody to read, which are not served (chmod 644; or -any-mode)")
 	case len(w.tree.Files) >= release.MaxFiles:
 		return fmt.Errorf("more than %d files", release.MaxFiles)
 	default:
-		w.tree.Files = append(w.tree.Files, File{Path: name, id: identityOf(info)})
+		w.tree.Files = append(w.tree.Files, File{Path: name, id: is.id})
 	}
 	return nil
 }
