@@ -39,7 +39,6 @@ func (l *lab) flipping(ctx context.Context, rounds int) (f flipped, err error) {
 	if err := makeSite(site, flipFiles, flipBytes); err != nil {
 		return f, err
 	}
-	defer os.RemoveAll(site)
 	b, err := l.newBox(ctx, "box")
 	if err != nil {
 		return f, err

@@ -82,14 +82,13 @@ func (l *lab) newBox(ctx context.Context, name string) (*box, error) {
 
 func (b *box) path(name string) string { return filepath.Join(b.dir, name) }
 
-// close ends it, and removes its files.
+// close ends it.
 func (b *box) close() {
 	for _, s := range []*server{b.appliance, b.accelerator} {
 		if s != nil {
 			s.end()
 		}
 	}
-	os.RemoveAll(b.dir)
 }
 
 func (b *box) makeToken(ctx context.Context) error {
