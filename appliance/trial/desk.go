@@ -4,96 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"ramjet/appliance/durable"
 )
-
-// Subject is a file that can be changed, and what else a change takes.
-type Subject struct {
-	Name string // in history and messages, such as "config"
-	File string
-	// Check says what is wrong with a text, before anything is touched.
-	Check func(ctx context.Context, text []byte) error
-	// Apply puts the file, as it is, to work, and says what happened. An error takes the change back. It may be called
-	// for the same file more than once.
-	Apply func(ctx context.Context) (string, error)
-	// Cuts is true if Apply may cut off whoever asked for the change: he has his answer before.
-	Cuts bool
-}
-
-// Change is what somebody wants.
-type Change struct {
-	Subject *Subject
-	Text    []byte                // nil: no such file
-	Match   func(now []byte) bool // nil: whatever there is
-	Who     string                // who may confirm it
-	From    string                // his address
-	Note    string
-	Within  time.Duration // the time to confirm it
-}
-
-// Trial is a change that is not confirmed yet.
-type Trial struct {
-	Subject string    `json:"subject"`
-	ID      int       `json:"id"` // of its entry in the history, once it has ended
-	Who     string    `json:"who"`
-	From    string    `json:"from,omitempty"`
-	Note    string    `json:"note,omitempty"`
-	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until,omitzero"` // zero until it has been put to work
-	Said    string    `json:"said,omitempty"` // by what put it to work
-	State   State     `json:"state"`
-}
-
-// State is how far a trial is.
-type State string
-
-const (
-	Applying State = "being applied"
-	Waiting  State = "waiting for its confirmation"
-	Ending   State = "being reverted"
-)
-
-// The answers to what cannot be done.
-var (
-	ErrNone       = errors.New("there is nothing to confirm or to revert")
-	ErrNotYours   = errors.New("somebody else began this")
-	ErrNotYet     = errors.New("it is not at work yet, or not any more; look at its state")
-	ErrConnection = errors.New("confirm over a new connection, begun after the change was put to work: that is the proof that the box can still be reached")
-	ErrChanged    = errors.New("somebody else changed it since you looked; look again")
-	ErrSame       = errors.New("nothing would change")
-)
-
-// Busy is the answer to a change while another one is on.
-type Busy struct{ Trial }
-
-func (b Busy) Error() string {
-	text := fmt.Sprintf("a change of %s by %s is %s", b.Subject, b.Who, b.State)
-	if b.State == Waiting {
-		text += ", until " + b.Until.UTC().Format(time.RFC3339)
-	}
-	return text + "; try again then"
-}
-
-// Mistake is a text that cannot be tried. Nothing was touched.
-type Mistake struct{ Err error }
-
-func (m Mistake) Error() string { return m.Err.Error() }
-func (m Mistake) Unwrap() error { return m.Err }
-
-// Refused is a change that could not be put to work, and that is taken back.
-type Refused struct{ Err error }
-
-func (r Refused) Error() string { return "taken back: " + r.Err.Error() }
-func (r Refused) Unwrap() error { return r.Err }
 
 // Desk holds the one trial that there is at a time, of any of its subjects, and their histories. It is a task.
 type Desk struct {
@@ -130,26 +47,10 @@ type current struct {
 	why     string // set when it is to be taken back
 }
 
-// record is what survives.
-type record struct {
-	Subject string    `json:"subject"`
-	ID      int       `json:"id"`
-	Who     string    `json:"who"`
-	From    string    `json:"from,omitempty"`
-	Note    string    `json:"note,omitempty"`
-	Since   time.Time `json:"since"`
-	Old     []byte    `json:"old"` // null: there was none
-	New     []byte    `json:"new"`
-	Kept    bool      `json:"kept"`
-	Said    string    `json:"said,omitempty"`
-}
-
 // String names the task.
 func (d *Desk) String() string { return "trial" }
 
 func (d *Desk) log() *slog.Logger { return cmp.Or(d.Log, slog.Default()) }
-
-func (d *Desk) recordFile() string { return filepath.Join(d.Dir, "trial.json") }
 
 func (d *Desk) subject(name string) *Subject {
 	for _, s := range d.Subjects {
@@ -158,48 +59,6 @@ func (d *Desk) subject(name string) *Subject {
 		}
 	}
 	return nil
-}
-
-// Open reads the record of a trial that was cut off, and writes the old text back at once. It comes before everything
-// else. After an error nothing can be changed.
-func (d *Desk) Open() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.wake = make(chan struct{}, 1)
-	d.base, d.stop = context.WithCancel(context.Background())
-	d.broken = d.open()
-	return d.broken
-}
-
-func (d *Desk) open() error {
-	if err := durable.MakeDir(d.Dir); err != nil {
-		return err
-	}
-	text, err := durable.Read(d.recordFile())
-	if err != nil || text == nil {
-		return err
-	}
-	var r record
-	if err := json.Unmarshal(text, &r); err != nil {
-		aside := d.recordFile() + ".broken"
-		d.log().Error("the record of a trial cannot be read; what it was about stays as it is", "moved to", aside, "err", err)
-		return errors.Join(os.Rename(d.recordFile(), aside), durable.SyncDir(d.Dir))
-	}
-	s := d.subject(r.Subject)
-	if s == nil {
-		return fmt.Errorf("%s is about %q, which this version does not know", d.recordFile(), r.Subject)
-	}
-	d.now = &current{subject: s, record: r, Trial: r.trial(Ending), why: "the box, or its appliance, was started anew before it was confirmed"}
-	if r.Kept {
-		return d.keep()
-	}
-	d.log().Warn("a trial was cut off, taking it back", "subject", r.Subject, "who", r.Who, "since", r.Since)
-	d.poke()
-	return durable.Write(s.File, r.Old)
-}
-
-func (r *record) trial(state State) Trial {
-	return Trial{Subject: r.Subject, ID: r.ID, Who: r.Who, From: r.From, Note: r.Note, Since: r.Since, Said: r.Said, State: state}
 }
 
 // poke has Run look.
@@ -327,14 +186,6 @@ func (d *Desk) begin(change Change) (*current, error) {
 	return c, nil
 }
 
-func (d *Desk) writeRecord(r *record) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return durable.Write(d.recordFile(), text)
-}
-
 // apply puts the new file to work.
 func (d *Desk) apply(c *current) error {
 	ctx, cancel := context.WithTimeout(d.base, cmp.Or(d.ApplyTime, 40*time.Second))
@@ -393,77 +244,4 @@ func (d *Desk) mine(s *Subject, who string) (*current, error) {
 		return nil, ErrNotYet
 	}
 	return c, nil
-}
-
-// keep ends the trial: its change is for good. Called with mu held.
-func (d *Desk) keep() error {
-	c := d.now
-	kept := c.record
-	kept.Kept = true
-	if err := d.writeRecord(&kept); err != nil {
-		return err // The trial goes on: it can be confirmed again, or it is taken back.
-	}
-	d.now = nil
-	d.ended(c, Confirmed)
-	return nil
-}
-
-// takeBack ends the trial: the old file is written and put to work. Called from Run alone.
-func (d *Desk) takeBack(ctx context.Context, c *current) {
-	var err error
-	for deadline := time.Now().Add(cmp.Or(d.Patience, 2*time.Minute)); ; {
-		if err = d.restore(ctx, c); err == nil || ctx.Err() != nil || time.Now().After(deadline) {
-			break
-		}
-		d.log().Debug("the old state is not at work yet, trying again", "subject", c.Subject, "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		d.log().Error("the old state could not be put to work; a start of the box does it", "subject", c.Subject, "err", err)
-		c.why += "; and the old state could not be put to work: " + err.Error()
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.now = nil
-	d.ended(c, Reverted)
-}
-
-func (d *Desk) restore(ctx context.Context, c *current) error {
-	if err := durable.Write(c.subject.File, c.record.Old); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.ApplyTime, 40*time.Second))
-	defer cancel()
-	_, err := c.subject.Apply(ctx)
-	return err
-}
-
-// ended writes the history, and removes the record. Called with mu held.
-func (d *Desk) ended(c *current, how How) {
-	entry := c.entry(how)
-	d.log().Info("a change has ended", "subject", c.Subject, "id", c.ID, "who", c.Who, "how", how, "why", c.why)
-	if err := d.addEntry(c.subject, entry, c.record.New); err != nil {
-		d.log().Error("the history is not complete", "err", err)
-	}
-	if err := durable.Remove(d.recordFile()); err != nil {
-		d.broken = err // At the next start it would be taken back, or completed, again.
-		d.log().Error("nothing can be changed any more", "err", err)
-	}
-	if d.Ended != nil {
-		d.Ended(entry)
-	}
-}
-
-func (c *current) entry(how How) Entry {
-	e := Entry{ID: c.ID, Subject: c.Subject, Who: c.Who, From: c.From, Note: c.Note, Began: c.Since, Ended: time.Now(), How: how, Said: c.Said, Absent: c.record.New == nil}
-	if how == Reverted {
-		e.Why = c.why
-	}
-	return e
 }
