@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -211,121 +209,6 @@ func writeManifest(h *shelf, r *Release, m Manifest, text []byte) error {
 		return err
 	}
 	return h.root.WriteFile(manifestsName+"/"+r.ID+".json", append(about, '\n'), 0o600)
-}
-
-// level is a directory of a release that is being built.
-type level struct {
-	path string // with a slash at the end; the top is ""
-	dir  *os.File
-}
-
-// linkAll links all files into a directory of incoming. It returns the contents that are no blobs yet; they get the time of
-// this release, all the same one.
-func (s *Store) linkAll(ctx context.Context, h *shelf, m Manifest, name string) (fresh []Hash, err error) {
-	top, err := makeDir(h.incoming, name)
-	if err != nil {
-		return nil, err
-	}
-	at := []level{{"", top}}
-	defer func() {
-		for _, l := range at {
-			l.dir.Close()
-		}
-	}()
-	now := s.now().UnixNano()
-	isFresh := map[Hash]bool{}
-	for i, e := range m {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		for !strings.HasPrefix(e.Path, at[len(at)-1].path) {
-			at[len(at)-1].dir.Close()
-			at = at[:len(at)-1]
-		}
-		for {
-			here := at[len(at)-1]
-			component, _, below := strings.Cut(e.Path[len(here.path):], "/")
-			if !below {
-				break
-			}
-			dir, err := makeDir(here.dir, component)
-			if err != nil {
-				return nil, sameName(err, e.Path)
-			}
-			at = append(at, level{here.path + component + "/", dir})
-		}
-		here := at[len(at)-1]
-		from, err := s.where(h, e.Hash, e.Size)
-		if err == nil && from == nil {
-			err = &MissingError{[]Missing{{Hash: e.Hash}}}
-		}
-		if err != nil {
-			return nil, err
-		}
-		if from == h.incoming && !isFresh[e.Hash] {
-			isFresh[e.Hash] = true
-			fresh = append(fresh, e.Hash)
-			if err := setTime(from, e.Hash.String(), now); err != nil {
-				return nil, err
-			}
-		}
-		if err := linkContent(h, from, e.Hash, here.dir, e.Path[len(here.path):]); err != nil {
-			return nil, sameName(err, e.Path)
-		}
-	}
-	return fresh, nil
-}
-
-// sameName explains a name that the file system takes for another one: one that does not tell upper from lower case.
-func sameName(err error, path string) error {
-	if errors.Is(err, fs.ErrExist) {
-		return refusedf("%q has the same name as another file or directory, on this file system", path)
-	}
-	return err
-}
-
-// linkContent links a content. Where it has as many names as it can have, which are 65,000 on ext4, a copy of it takes its
-// place from now on.
-func linkContent(h *shelf, from *os.File, hash Hash, to *os.File, name string) error {
-	err := link(from, hash.String(), to, name)
-	if !errors.Is(err, unix.EMLINK) {
-		return err
-	}
-	if err := renew(h, from, hash); err != nil {
-		return err
-	}
-	return link(from, hash.String(), to, name)
-}
-
-func renew(h *shelf, from *os.File, hash Hash) error {
-	st, err := stat(from, hash.String())
-	if err != nil {
-		return err
-	}
-	old, err := openFile(from, hash.String())
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	temporary := hash.String() + ".copy.tmp"
-	copied, err := h.root.OpenFile(incomingName+"/"+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer copied.Close()
-	if _, err := io.Copy(copied, old); err != nil {
-		return err
-	}
-	if err := copied.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := setTime(h.incoming, temporary, st.Mtim.Nano()); err != nil {
-		return err
-	}
-	if err := copied.Sync(); err != nil { // It may take the place of a blob, which is trusted.
-		return err
-	}
-	return rename(h.incoming, temporary, from, hash.String())
 }
 
 // flip makes a release the live one, durably, and has the accelerator told.

@@ -26,11 +26,11 @@
 //	name.go     names that can be published   announce.go  what has to be sent
 //	contents.go streams of contents           receive.go   a content that arrives
 //	tar.go      all of it in one archive      place.go     is there room
-//	commit.go   build and flip                forms.go     compressed forms and their times
+//	commit.go   build and flip                link.go      the directory of a release
+//	forms.go    compressed forms, their times recover.go   after a crash
 //	list.go     releases: list, flip, remove  assets.go    what open tabs still ask for
 //	globs.go    which files these are         assetlist.go and which of a release
-//	recover.go  after a crash                 scrub.go     look for rot
-//	sys.go      system calls
+//	scrub.go    look for rot                  sys.go       system calls
 //
 // It takes a file system with hard links, symbolic links and room: ext4. FAT has no links.
 package release
