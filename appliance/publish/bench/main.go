@@ -17,7 +17,7 @@ import (
 )
 
 const usage = `bench compares appliance publish with rsync, and measures flips of large sites.
-It needs root, ip (Debian: iproute2) and rsync, and takes about 5 minutes.
+It needs root, ip (Debian: iproute2), rsync and mkfs.ext4 (e2fsprogs), and takes about 3 minutes.
 
   sudo go run ./appliance/publish/bench              all of it; writes RESULTS.md
   sudo go run ./appliance/publish/bench -rounds 1    a look; writes nothing
@@ -35,7 +35,7 @@ func main() {
 		flags.PrintDefaults()
 	}
 	rounds := flags.Int("rounds", defaultRounds, "`NUMBER` of times that everything is measured")
-	dir := flags.String("dir", "", "`DIRECTORY` for the sites, on the disk to measure (default: that of temporary files)")
+	dir := flags.String("dir", "", "`DIRECTORY` for the image of a file system, on the disk to measure (default: that of temporary files)")
 	switch err := flags.Parse(os.Args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		return
@@ -54,7 +54,7 @@ func main() {
 
 // bench does it all.
 func bench(ctx context.Context, dir string, rounds int) error {
-	for name, debianPackage := range map[string]string{"rsync": "rsync", "ip": "iproute2"} {
+	for name, debianPackage := range map[string]string{"rsync": "rsync", "ip": "iproute2", "mkfs.ext4": "e2fsprogs"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("%s is missing: apt-get install %s", name, debianPackage)
 		}
@@ -73,7 +73,12 @@ func bench(ctx context.Context, dir string, rounds int) error {
 	if err != nil {
 		return err
 	}
-	l := &lab{dir: dir, network: n, programs: programs}
+	disk, unmount, err := newDisk(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer unmount()
+	l := &lab{dir: disk, network: n, programs: programs}
 	published, err := l.publishing(ctx, rounds)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (l *lab) publishing(ctx context.Context, rounds int) (all []published, err 
 }
 
 // publishOnce is a round: a new box and an empty module of rsync, which take turns in who comes first. Nothing is removed
-// behind it: ext4 avoids the inodes of files that were deleted in the last minutes, and looks at one after the other.
+// behind it; see newDisk.
 func (l *lab) publishOnce(ctx context.Context, site string, round int) (p published, err error) {
 	b, err := l.newBox(ctx, fmt.Sprint("box", round))
 	if err != nil {

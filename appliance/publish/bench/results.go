@@ -31,8 +31,8 @@ func report(all []published, f flipped, rounds int) string {
 	}
 	fmt.Fprintf(&out, `
 How it is measured: appliance and accelerator run in a network namespace of their own, as on any Linux, joined with that of the
-publisher by a veth pair; beside them rsync's daemon. Both write to the same file system. A round begins with an empty box
-and an empty module of rsync, and after it everything that has arrived is compared with what was sent. The commands are
+publisher by a veth pair; beside them rsync's daemon. Both write to the same ext4, new, in a file of this machine's disk (a loop
+device), so that nothing depends on what was deleted there before. A round begins with an empty box and an empty module of rsync, and after it everything that has arrived is compared with what was sent. The commands are
 `+"`appliance publish -compress=false`"+` and `+"`rsync -a --whole-file --delete`"+`, timed from start to end, starting turn and turn about; ratios
 are formed within a round, and the median of those is taken. rsync sends in the clear and does not wait for the disk; publish encrypts,
 hashes on both sides, and ends when everything is on the disk and the accelerator serves it. The column "on disk" is rsync and
