@@ -133,7 +133,7 @@ func (s *Store) receive(h *shelf, hash Hash, size, from int64, r io.Reader) erro
 	if err := letRead(f); err != nil {
 		return err
 	}
-	beginWriting(f)
+	beginWriting(f, size)
 	if err := rename(h.incoming, temporary, h.incoming, hash.String()); err != nil {
 		return err
 	}

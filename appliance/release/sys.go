@@ -100,10 +100,16 @@ func setTime(at *os.File, name string, nanoseconds int64) error {
 	return nil
 }
 
-// beginWriting has the kernel write to the disk what a file holds, without waiting for it: so that a commit has less to wait
-// for (sync_file_range(2)). It is a hint.
-func beginWriting(f *os.File) {
-	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+// worthWriting is from which size on a file is written on its own, in bytes: a call for each small one takes more time than
+// it saves.
+const worthWriting = 64 << 10
+
+// beginWriting has the kernel write to the disk what a file of some size holds, without waiting for it: so that a commit has
+// less to wait for (sync_file_range(2)). It is a hint.
+func beginWriting(f *os.File, size int64) {
+	if size >= worthWriting {
+		_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	}
 }
 
 // syncAll has everything on the file system written. Since Linux 5.8 it tells of bytes that could not be.

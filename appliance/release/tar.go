@@ -177,7 +177,7 @@ func arrive(h *shelf, size int64, r io.Reader) (temporary string, hash Hash, err
 	}
 	if err == nil {
 		err = letRead(f)
-		beginWriting(f)
+		beginWriting(f, size)
 	}
 	if err != nil {
 		_ = remove(h.incoming, temporary)
