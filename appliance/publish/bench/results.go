@@ -57,6 +57,7 @@ the peak of the accelerator's resident set during the flip, less what it was bef
 		fmt.Fprintf(&out, "| %d | %d | %d | %.1f | %d | %d | %.1f |\n", i+1, forth.first.Milliseconds(), forth.command.Milliseconds(), mb(forth.growth),
 			back.first.Milliseconds(), back.command.Milliseconds(), mb(back.growth))
 	}
+	fmt.Fprintf(&out, "\nWhere the time goes: [PROFILE.md](PROFILE.md).\n")
 	fmt.Fprintf(&out, "\nThe snapshot takes %.0f MB. The first publishing of these %d files took %.1f s.\n", mb(f.snapshot), f.files, f.publishSeconds)
 	return out.String()
 }
