@@ -73,22 +73,34 @@ func copyTo(path string, offset int64, from *os.File, at, n int64) error {
 	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), path)
 }
 
-// same compares two readers.
+// same makes an error of a difference between two readers.
 func same(got, want io.Reader, name string) error {
+	is, err := equal(got, want)
+	if err != nil {
+		return fmt.Errorf("reading %s back: %w", name, err)
+	}
+	if !is {
+		return fmt.Errorf("%s does not hold what was written: the disk is broken", name)
+	}
+	return nil
+}
+
+// equal tells whether a reader begins with all that another one has.
+func equal(got, want io.Reader) (bool, error) {
 	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
 	for {
 		n, err := io.ReadFull(want, b)
 		if n == 0 && err == io.EOF {
-			return nil
+			return true, nil
 		}
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return err
+			return false, err
 		}
 		if _, err := io.ReadFull(got, a[:n]); err != nil {
-			return fmt.Errorf("reading %s back: %w", name, err)
+			return false, err
 		}
 		if string(a[:n]) != string(b[:n]) {
-			return fmt.Errorf("%s does not hold what was written: the disk is broken", name)
+			return false, nil
 		}
 	}
 }

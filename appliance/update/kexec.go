@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -15,10 +14,14 @@ import (
 	"ramjet/appliance/update/guard"
 )
 
-// kexecMissing says why this machine cannot start a kernel by itself, if so. Only PCs have been seen to do it.
+// kexecMissing says why this machine cannot start a kernel by itself, if so.
 func kexecMissing() error {
-	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("%s has not been tried", runtime.GOARCH)
+	methods, _ := filepath.Glob("/proc/device-tree/cpus/*/enable-method")
+	for _, file := range methods {
+		// Linux, Documentation/arch/arm64/booting.rst: such a processor cannot be switched off, to be handed to another kernel.
+		if method, _ := os.ReadFile(file); strings.HasPrefix(string(method), "spin-table") {
+			return errors.New("the kernel cannot start another one: the firmware (spin-table) does not take processors back")
+		}
 	}
 	if err := unix.KexecFileLoad(-1, -1, "", 0); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("the kernel cannot start another one: kexec_file_load: %w", err)

@@ -196,7 +196,7 @@ func (u *Updater) writeRoot(root *os.File, to int) (string, error) {
 }
 
 // writeBoot writes the boot file system beside the one in use, and into the version how to start it. Where there is no
-// room for two it leaves it in the file, and says so.
+// room for two it leaves it in the file, and says so unless the one in use will do.
 func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error) {
 	n, err := boot.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -226,7 +226,7 @@ func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error
 	}
 	slot, err := place(image, inUse, u.stage.limits[bootPart])
 	if errors.Is(err, errNoRoom) {
-		return true, nil
+		return u.newBoot(boot, n), nil
 	}
 	from := int64(image.reserved) * sector
 	if err := copyTo(u.Disk.Boot, int64(slot)*sector, boot, from, n-from); err != nil {
@@ -237,6 +237,20 @@ func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error
 	}
 	to.Record, err = u.record(to.First)
 	return false, err
+}
+
+// newBoot tells whether a boot file system of n bytes has something that the one in use has not.
+func (u *Updater) newBoot(boot *os.File, n int64) bool {
+	inUse, err := os.Open(u.Disk.Boot)
+	if err != nil {
+		return true
+	}
+	defer inUse.Close()
+	is, err := sameBoot(boot, inUse, n, u.stage.limits[bootPart])
+	if err != nil {
+		u.Log.Warn("the boot file systems cannot be compared", "err", err)
+	}
+	return !is
 }
 
 // record returns the master boot record that starts the boot file system with that first sector.

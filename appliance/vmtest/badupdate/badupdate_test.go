@@ -14,7 +14,10 @@ import (
 	"ramjet/appliance/vmtest"
 )
 
-var all = flag.Bool("all", false, "send all bad versions, not only the first one")
+var (
+	all   = flag.Bool("all", false, "send all bad versions, not only the first one")
+	board = flag.String("board", "amd64", "kind of box: amd64 or arm64")
+)
 
 // page is what the box serves.
 const page = "/index.html"
@@ -60,7 +63,7 @@ var bad = []struct {
 }
 
 func TestBadUpdates(t *testing.T) {
-	box := vmtest.Boot(t, vmtest.Config{Perm: map[string]string{"www/index.html": "a page\n"}})
+	box := vmtest.Boot(t, vmtest.Config{Board: *board, Perm: map[string]string{"www/index.html": "a page\n"}})
 	box.WaitUp(page)
 	list := bad
 	if !*all {
