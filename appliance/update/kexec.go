@@ -1,6 +1,7 @@
 package update
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -16,10 +17,13 @@ import (
 
 // kexecMissing says why this machine cannot start a kernel by itself, if so.
 func kexecMissing() error {
+	if model, _ := os.ReadFile("/proc/device-tree/model"); bytes.HasPrefix(model, []byte("Raspberry Pi")) {
+		return errors.New("a Raspberry Pi has not been seen to start one kernel from another")
+	}
 	methods, _ := filepath.Glob("/proc/device-tree/cpus/*/enable-method")
 	for _, file := range methods {
 		// Linux, Documentation/arch/arm64/booting.rst: such a processor cannot be switched off, to be handed to another kernel.
-		if method, _ := os.ReadFile(file); strings.HasPrefix(string(method), "spin-table") {
+		if method, _ := os.ReadFile(file); bytes.HasPrefix(method, []byte("spin-table")) {
 			return errors.New("the kernel cannot start another one: the firmware (spin-table) does not take processors back")
 		}
 	}

@@ -1,11 +1,14 @@
 // Package arm64 is the story of the generic arm64 image, started by UEFI: it
-// serves, as the amd64 image does in the story serve.
+// serves, as the amd64 image does in the story serve, and tries an update.
 package arm64
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"time"
 
+	"ramjet/appliance/image/instance"
 	"ramjet/appliance/vmtest"
 )
 
@@ -40,4 +43,28 @@ func TestArm64(t *testing.T) {
 		checked++
 	}
 	t.Logf("%d of %d files are served exactly", checked, len(files))
+	t.Run("update", func(t *testing.T) { update(t, box) })
+}
+
+// update sends the next version, which is tried, confirmed, and started by the firmware from then on.
+func update(t *testing.T, box *vmtest.Box) {
+	const next = "story-2"
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	if err := box.Update(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"updated", "restarted"} {
+		box.WaitUp(home)
+		if got := box.ActiveRoot(); got != instance.RootB {
+			t.Errorf("%s, the box runs from root partition %d", when, got)
+		}
+		s := box.UpdateStatus()
+		if n := len(s.History); n != 1 || s.History[n-1].Outcome != "confirmed" || s.Version != next || s.OnTrial {
+			t.Errorf("%s, it says of its updates: %+v", when, s)
+		}
+		if when == "updated" {
+			box.Reboot()
+		}
+	}
 }

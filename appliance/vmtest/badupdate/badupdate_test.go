@@ -35,6 +35,10 @@ func program(config map[string]any, name string) map[string]any {
 	return config["PackageConfig"].(map[string]any)[name].(map[string]any)
 }
 
+// tooLittle has a kernel panic before its first program: for want of memory, or, since an arm64 kernel that has too little of
+// that hangs before it knows of panic=10, for want of that program.
+var tooLittle = map[string][]any{"amd64": {"mem=24M"}, "arm64": {"rdinit=/nowhere", "init=/nowhere"}}
+
 // bad are mistakes, as somebody could make them in a configuration, and what the box says to them.
 var bad = []struct {
 	name string
@@ -58,7 +62,7 @@ var bad = []struct {
 		c["InternalCompatibilityFlags"].(map[string]any)["InitPkg"] = "ramjet/appliance/vmtest/badupdate/init"
 	}, "crash, hang or power cut"},
 	{"kernel does not boot", func(c map[string]any) {
-		c["KernelExtraArgs"] = append(c["KernelExtraArgs"].([]any), "mem=24M")
+		c["KernelExtraArgs"] = append(c["KernelExtraArgs"].([]any), tooLittle[*board]...)
 	}, "crash, hang or power cut"},
 }
 

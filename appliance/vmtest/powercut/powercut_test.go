@@ -11,7 +11,10 @@ import (
 	"ramjet/appliance/vmtest"
 )
 
-var cuts = flag.Int("cuts", 2, "how often the power is cut")
+var (
+	cuts  = flag.Int("cuts", 2, "how often the power is cut")
+	board = flag.String("board", "amd64", "kind of box: amd64 or arm64")
+)
 
 const page = "/index.html"
 
@@ -19,7 +22,7 @@ const page = "/index.html"
 const backLimit = 90 * time.Second
 
 func TestPowerCuts(t *testing.T) {
-	box := vmtest.Boot(t, vmtest.Config{Perm: map[string]string{"www/index.html": "a page\n"}})
+	box := vmtest.Boot(t, vmtest.Config{Board: *board, Perm: map[string]string{"www/index.html": "a page\n"}})
 	box.WaitUp(page)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
