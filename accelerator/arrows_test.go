@@ -39,9 +39,9 @@ var arrows = map[string][]string{
 		"ramjet/appliance/watch",
 		"ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 	},
-	"ramjet/appliance/control": {"ramjet/appliance/access", "ramjet/appliance/unixhttp"},
+	"ramjet/appliance/control": {"ramjet/appliance/access", "ramjet/appliance/listening", "ramjet/appliance/unixhttp"},
 	"ramjet/appliance/update": {
-		"ramjet/appliance/access", "ramjet/appliance/durable", "ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
+		"ramjet/appliance/access", "ramjet/appliance/durable", "ramjet/appliance/listening", "ramjet/appliance/update/disk", "ramjet/appliance/update/guard",
 		"ramjet/appliance/update/signed", "ramjet/appliance/unixhttp",
 	},
 	"ramjet/appliance/update/guard":   {"ramjet/appliance/update/disk"},
@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"ramjet/appliance/health":              {"ramjet/appliance/durable", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
 	"ramjet/appliance/watch":               {"ramjet/appliance/durable", "ramjet/appliance/health", "ramjet/appliance/process", "ramjet/appliance/unixhttp"},
 	"ramjet/appliance/partition":           {"ramjet/appliance/unixhttp"},
-	"ramjet/appliance/api":                 {"ramjet/appliance/durable", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
+	"ramjet/appliance/api":                 {"ramjet/appliance/durable", "ramjet/appliance/listening", "ramjet/appliance/release", "ramjet/appliance/token", "ramjet/appliance/trial"},
 }
 
 // withoutHTTP are the packages that the event loop will share: no net/http.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"ramjet/appliance/listening"
 	"ramjet/appliance/release"
 	"ramjet/appliance/token"
 	"ramjet/appliance/trial"
@@ -61,7 +62,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
-	listener, err := s.listen(ctx)
+	listener, err := listening.On(ctx, s.Listen, s.Log, "the API has no port yet")
 	if err != nil {
 		return nil // ctx has ended.
 	}
@@ -103,24 +104,6 @@ func begun(ctx context.Context, at time.Time) context.Context {
 func connected(r *http.Request) time.Time {
 	at, _ := r.Context().Value(begunKey{}).(time.Time)
 	return at
-}
-
-// listen takes the port as soon as it can be had.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	for said := false; ; said = true {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-		if err == nil {
-			return listener, nil
-		}
-		if !said {
-			s.Log.Error("the API has no port yet, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(5 * time.Second):
-		}
-	}
 }
 
 // Handler returns the API.

@@ -6,7 +6,6 @@ package control
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/listening"
 	"ramjet/appliance/unixhttp"
 )
 
@@ -38,7 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
-	listener, err := s.listen(ctx)
+	listener, err := listening.On(ctx, s.Listen, s.Log, "the admin socket cannot be reached from the network")
 	if err != nil {
 		return nil // ctx has ended.
 	}
@@ -53,24 +53,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// listen takes the port as soon as it can be had.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	for said := false; ; said = true {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-		if err == nil {
-			return listener, nil
-		}
-		if !said {
-			s.Log.Error("the admin socket cannot be reached from the network, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(5 * time.Second):
-		}
-	}
 }
 
 // handler is the table of what this program answers itself.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"ramjet/appliance/access"
+	"ramjet/appliance/listening"
 	"ramjet/appliance/unixhttp"
 )
 
@@ -39,7 +40,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
-	listener, err := s.listen(ctx)
+	listener, err := listening.On(ctx, s.Listen, s.Log, "no status page and no updates yet")
 	if err != nil {
 		return nil // ctx has ended.
 	}
@@ -55,24 +56,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// listen takes the port as soon as it can be had.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	for said := false; ; said = true {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-		if err == nil {
-			return listener, nil
-		}
-		if !said {
-			s.Log.Error("no status page and no updates yet, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(5 * time.Second):
-		}
-	}
 }
 
 // private takes connections to the box's private addresses alone, as gokrazy does: what is said here is not encrypted.
