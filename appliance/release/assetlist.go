@@ -3,9 +3,7 @@ package release
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 )
 
 // Beside the manifest of a release stands which of its files are assets, so that a flip need not read the manifests of all
@@ -13,10 +11,10 @@ import (
 // it is not whole, and where other files are wanted.
 const assetListEnd = ".assets"
 
-// rules is which files are usual assets: another one for others, so that no list of an earlier version counts.
+// rules is which files isAsset takes: another one for others, so that no list of an earlier version counts.
 const rules = "1"
 
-// sealOf tells whether a list belongs to a manifest and to globs, and is whole.
+// sealOf is the seal of a list: another one for another manifest, other globs, or other bytes.
 func sealOf(r Release, wish Globs, list []byte) Hash {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %q\n", rules, r.Manifest, []string(wish))
@@ -28,16 +26,15 @@ func everything(string) bool { return true }
 
 // assetsOf are the assets of a release that was published.
 func (s *Store) assetsOf(h *shelf, r Release, wish Globs) (Manifest, error) {
-	text, err := h.root.ReadFile(manifestsName + "/" + r.ID + assetListEnd)
-	if err == nil {
+	// One that cannot be read, for whatever reason, is one that is not there.
+	if text, err := h.root.ReadFile(manifestsName + "/" + r.ID + assetListEnd); err == nil {
 		seal, list, _ := bytes.Cut(text, []byte("\n"))
 		if string(seal) == sealOf(r, wish, list).String() {
 			return assetsIn(list, everything)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
 	}
-	if text, err = h.root.ReadFile(manifestsName + "/" + r.ID + ".manifest"); err != nil {
+	text, err := h.root.ReadFile(manifestsName + "/" + r.ID + ".manifest")
+	if err != nil {
 		return nil, err
 	}
 	m, err := assetsIn(text, wish.match)

@@ -27,7 +27,8 @@ var (
 	longPart = regexp.MustCompile(`[-._][0-9A-Za-z_-]{8,}\.[a-z0-9]+$`)
 )
 
-// isAsset tells whether a file is one that a page may still ask for after the next flip, without another wish.
+// isAsset tells whether a file is one that a page may still ask for after the next flip, without another wish. Whoever
+// changes it changes rules.
 func isAsset(name string) bool {
 	for _, end := range packed {
 		name = strings.TrimSuffix(name, end)

@@ -79,55 +79,58 @@ func (l *linker) below(at level, component, path string) (level, error) {
 	return next, sameName(err, path)
 }
 
+// enter goes from the directories in which the last file was, the top first, to those of a path. Those that it leaves are
+// closed; what it returns is open, after an error as well.
+func (l *linker) enter(at []level, path string) ([]level, error) {
+	for !strings.HasPrefix(path, at[len(at)-1].path) {
+		at = leave(at)
+	}
+	for {
+		here := at[len(at)-1]
+		component, _, below := strings.Cut(path[len(here.path):], "/")
+		if !below {
+			return at, nil
+		}
+		next, err := l.below(here, component, path)
+		if err != nil {
+			return at, err
+		}
+		at = append(at, next)
+	}
+}
+
+func leave(at []level) []level {
+	at[len(at)-1].dir.Close()
+	return at[:len(at)-1]
+}
+
+// leaveAll leaves all but the top.
+func leaveAll(at []level) {
+	for len(at) > 1 {
+		at = leave(at)
+	}
+}
+
 // makeAbove makes the directories above a file.
 func (l *linker) makeAbove(path string) error {
-	at := level{"", l.top}
-	for {
-		component, _, below := strings.Cut(path[len(at.path):], "/")
-		if !below {
-			break
-		}
-		next, err := l.below(at, component, path)
-		if err != nil {
-			return err
-		}
-		defer next.dir.Close()
-		l.above[next.path] = struct{}{}
-		at = next
+	at, err := l.enter([]level{{"", l.top}}, path)
+	for _, made := range at[1:] {
+		l.above[made.path] = struct{}{}
 	}
-	return nil
+	leaveAll(at)
+	return err
 }
 
 // link links the files of a part.
-func (l *linker) link(ctx context.Context, part Manifest) error {
+func (l *linker) link(ctx context.Context, part Manifest) (err error) {
 	at := []level{{"", l.top}}
-	up := func() {
-		at[len(at)-1].dir.Close()
-		at = at[:len(at)-1]
-	}
-	defer func() {
-		for len(at) > 1 {
-			up()
-		}
-	}()
+	defer func() { leaveAll(at) }()
 	for i, e := range part {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		for !strings.HasPrefix(e.Path, at[len(at)-1].path) {
-			up()
-		}
-		for {
-			here := at[len(at)-1]
-			component, _, below := strings.Cut(e.Path[len(here.path):], "/")
-			if !below {
-				break
-			}
-			next, err := l.below(here, component, e.Path)
-			if err != nil {
-				return err
-			}
-			at = append(at, next)
+		if at, err = l.enter(at, e.Path); err != nil {
+			return err
 		}
 		here := at[len(at)-1]
 		if err := l.content(e.Hash, here.dir, e.Path[len(here.path):]); err != nil {
@@ -164,6 +167,7 @@ func (l *linker) content(hash Hash, to *os.File, name string) error {
 	return link(from, hash.String(), to, name)
 }
 
+// renew puts a copy, which has no other names yet, in the place of a content.
 func renew(h *shelf, from *os.File, hash Hash) error {
 	st, err := stat(from, hash.String())
 	if err != nil {
