@@ -6,7 +6,7 @@ KEY   ?= update.key
 SITE  ?= accelerator/demo/site
 # Stories that measure times run alone; then the others, two at a time.
 FIRST   = $(addprefix ./appliance/vmtest/,serve update badupdate cold unplug)
-STORIES = $(addprefix ./appliance/vmtest/,publish forward failover config hang recorder arm64 rpi)
+STORIES = $(addprefix ./appliance/vmtest/,rpi publish forward failover config hang recorder arm64)
 # Too long for every day; see soak.
 SOAK    = $(addprefix ./appliance/vmtest/,powercut)
 
@@ -36,12 +36,14 @@ stories: ## the part of test that boots the real image in QEMU
 	go test -count=1 -timeout 20m -v -p 1 $(FIRST)
 	go test -count=1 -timeout 20m -v -p 2 $(STORIES)
 
-soak: ## half an hour of all kinds of clients, while the site changes and the program reloads; all bad updates; 60 power cuts
+soak: ## half an hour of all kinds of clients, while the site changes and the program reloads; all bad updates; 70 power cuts
 	go test -run TestSoak -timeout 2h -v ./accelerator -soak 30m
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all -board arm64
+	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all -board rpi
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/powercut -cuts 20
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/powercut -cuts 20 -board arm64
+	go test -count=1 -timeout 1h -v ./appliance/vmtest/powercut -cuts 10 -board rpi
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/publish -boots 20
 
 image: ## a flashable disk image under build/. BOARD=amd64, arm64 or rpi

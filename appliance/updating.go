@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"ramjet/appliance/update"
+	"ramjet/appliance/update/bootfs"
 	"ramjet/appliance/update/disk"
 )
 
@@ -28,6 +29,14 @@ func newUpdater(gate update.Health, keys []string) (*update.Updater, error) {
 	here, err := disk.Find(string(line), "/sys", "/dev")
 	if err != nil {
 		return nil, err
+	}
+	if runs, err := here.Runs(); err != nil {
+		return nil, err
+	} else if !runs {
+		line = bootfs.Plain(line)
+		if here, err = disk.Find(string(line), "/sys", "/dev"); err != nil {
+			return nil, err
+		}
 	}
 	u := &update.Updater{
 		Dir: "/perm/ramjet/update", Memory: "/run/ramjet/update", Disk: here, Name: version, Line: string(line), Health: gate, Keys: keys,

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 )
 
 func main() {
@@ -75,11 +76,11 @@ func summary(spec *instance.Spec) error {
 		return err
 	}
 	defer f.Close()
-	boot, err := instance.FindPartition(f, instance.Boot)
+	boot, err := disk.FindPartition(f, disk.Boot)
 	if err != nil {
 		return err
 	}
-	root, err := instance.FindPartition(f, instance.RootA)
+	root, err := disk.FindPartition(f, disk.RootA)
 	if err != nil {
 		return err
 	}

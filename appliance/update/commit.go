@@ -3,6 +3,8 @@ package update
 import (
 	"io"
 	"os"
+
+	"ramjet/appliance/update/bootfs"
 )
 
 // commit makes the trial's version the one that the box starts. At each moment one of two whole versions is. Hold mu.
@@ -34,7 +36,7 @@ func (u *Updater) commit() error {
 			return err
 		}
 		defer f.Close()
-		if err := setRoot(f, u.stage.limits[bootPart], u.Disk.Names[t.To.Root]); err != nil {
+		if err := bootfs.SetRoot(f, u.stage.limits[bootPart], u.Disk.Names[t.To.Root]); err != nil {
 			return err
 		}
 		if err := f.Sync(); err != nil {
@@ -60,7 +62,8 @@ func (u *Updater) commit() error {
 	return nil
 }
 
-// overwriteBoot writes the boot file system over the one in use, where there is no room for two.
+// overwriteBoot writes the boot file system over the one in use, where there is no room for two: what differs, and no more.
+// It is the one thing that a power cut can break.
 func (u *Updater) overwriteBoot() error {
 	f, err := os.Open(u.stage.path(bootPart))
 	if err != nil {
@@ -71,10 +74,10 @@ func (u *Updater) overwriteBoot() error {
 	if err != nil {
 		return err
 	}
-	if err := copyTo(u.Disk.Boot, 0, f, 0, n); err != nil {
+	if err := patchTo(u.Disk.Boot, f, n); err != nil {
 		return err
 	}
-	first, err := readAt(u.Disk.Boot, 0, sector)
+	first, err := readAt(u.Disk.Boot, 0, bootfs.Sector)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package update
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"ramjet/appliance/update/bootfs"
 )
 
 // size returns how many bytes a device or file has.
@@ -66,16 +68,44 @@ func copyTo(path string, offset int64, from *os.File, at, n int64) error {
 	if _, err := io.Copy(io.NewOffsetWriter(f, offset), io.NewSectionReader(from, at, n)); err != nil {
 		return err
 	}
+	return flushed(f, offset, from, at, n)
+}
+
+// patchTo is copyTo for a device that has most of it already: what is the same is not written again.
+func patchTo(path string, from *os.File, n int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	has, wants := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); at < n; at += int64(len(wants)) {
+		wants = wants[:min(int64(len(wants)), n-at)]
+		if _, err := from.ReadAt(wants, at); err != nil {
+			return err
+		}
+		if k, err := f.ReadAt(has[:len(wants)], at); err == nil && bytes.Equal(has[:k], wants) {
+			continue
+		}
+		if _, err := f.WriteAt(wants, at); err != nil {
+			return err
+		}
+	}
+	return flushed(f, 0, from, 0, n)
+}
+
+// flushed waits until the disk has what was written at an offset of a device, and compares it with what it was.
+func flushed(f *os.File, offset int64, from *os.File, at, n int64) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	forget(f)
-	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), path)
+	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), f.Name())
 }
 
 // same makes an error of a difference between two readers.
 func same(got, want io.Reader, name string) error {
-	is, err := equal(got, want)
+	is, err := bootfs.Equal(got, want)
 	if err != nil {
 		return fmt.Errorf("reading %s back: %w", name, err)
 	}
@@ -83,26 +113,6 @@ func same(got, want io.Reader, name string) error {
 		return fmt.Errorf("%s does not hold what was written: the disk is broken", name)
 	}
 	return nil
-}
-
-// equal tells whether a reader begins with all that another one has.
-func equal(got, want io.Reader) (bool, error) {
-	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
-	for {
-		n, err := io.ReadFull(want, b)
-		if n == 0 && err == io.EOF {
-			return true, nil
-		}
-		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return false, err
-		}
-		if _, err := io.ReadFull(got, a[:n]); err != nil {
-			return false, err
-		}
-		if string(a[:n]) != string(b[:n]) {
-			return false, nil
-		}
-	}
 }
 
 // forget drops what the kernel remembers of a file's content, so that the disk itself is read next.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"ramjet/appliance/update/bootfs"
 	"ramjet/appliance/update/disk"
 )
 
@@ -68,7 +69,7 @@ func TestOneKernel(t *testing.T) {
 func TestSameBoot(t *testing.T) {
 	one := bootImage(t, "kernel")
 	limit := int64(len(one))
-	if all, err := files(bytes.NewReader(one), limit); err != nil || len(all) != 3 || all[kernelFile].length != 6 || all[entryFile].length == 0 {
+	if all, err := bootfs.Files(bytes.NewReader(one), limit); err != nil || len(all) != 3 || all[bootfs.KernelFile].Length != 6 || all[bootfs.EntryFile].Length == 0 {
 		t.Fatalf("%v, %v", all, err)
 	}
 	for name, test := range map[string]struct {
@@ -84,13 +85,13 @@ func TestSameBoot(t *testing.T) {
 		"a file less":          {bytes.ReplaceAll(one, []byte("VMLINUZ"), []byte("\xe5MLINUZ")), false},
 		"a file that is a lie": {bytes.ReplaceAll(one, []byte("VMLINUZ    \x20"), []byte("VMLINUZ    \x10")), false},
 	} {
-		got, err := sameBoot(bytes.NewReader(one), bytes.NewReader(test.other), limit, limit)
+		got, err := bootfs.Same(bytes.NewReader(one), bytes.NewReader(test.other), limit, limit)
 		if got != test.want {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	for _, cut := range []int{0, 100, 5 * sector, len(one) / 2} {
-		if got, err := sameBoot(bytes.NewReader(one), bytes.NewReader(one[:cut]), limit, int64(cut)); got && cut < 100*sector {
+	for _, cut := range []int{0, 100, 5 * bootfs.Sector, len(one) / 2} {
+		if got, err := bootfs.Same(bytes.NewReader(one), bytes.NewReader(one[:cut]), limit, int64(cut)); got && cut < 100*bootfs.Sector {
 			t.Errorf("%d bytes are the same: %v", cut, err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"crypto/sha256"
 
 	"golang.org/x/sys/unix"
+
+	"ramjet/appliance/update/bootfs"
 )
 
 // An update arrives in three parts. Each is kept in a file until all are there: nothing is written to a partition before.
@@ -152,20 +154,20 @@ func check(part string, f io.ReaderAt, n int64) error {
 			return fmt.Errorf("cut short: %d bytes of %d", n, used)
 		}
 	case bootPart:
-		first := make([]byte, sector)
+		first := make([]byte, bootfs.Sector)
 		if _, err := f.ReadAt(first, 0); err != nil {
 			return errors.New("no FAT file system")
 		}
-		if _, err := readLayout(first); err != nil {
+		if _, err := bootfs.ReadLayout(first); err != nil {
 			return err
 		}
-		for _, name := range []string{kernelFile, commandFile} {
-			where, err := find(f, n, name)
+		for _, name := range []string{bootfs.KernelFile, bootfs.CommandFile} {
+			where, err := bootfs.Find(f, n, name)
 			if err != nil {
 				return err
 			}
-			if name == commandFile {
-				if text, err := where.read(f); err != nil || !rootArgument.Match(text) {
+			if name == bootfs.CommandFile {
+				if text, err := where.Read(f); err != nil || !bootfs.RootArgument.Match(text) {
 					return fmt.Errorf("%s has no root=", name)
 				}
 			}

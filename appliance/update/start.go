@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ramjet/appliance/update/bootfs"
 	"ramjet/appliance/update/guard"
 )
 
@@ -55,6 +56,9 @@ func (u *Updater) sinceKernel() time.Duration {
 
 // prepare loads the trial's kernel and command line.
 func (u *Updater) prepare(t *Trial) error {
+	if u.once {
+		return u.prepareOnce(t)
+	}
 	path := u.Disk.Boot
 	if t.InPlace {
 		path = u.stage.path(bootPart)
@@ -70,24 +74,24 @@ func (u *Updater) prepare(t *Trial) error {
 	}
 	from := io.ReaderAt(f)
 	if len(t.To.First) > 0 {
-		from = withFirst{f, t.To.First}
+		from = bootfs.WithFirst{ReaderAt: f, First: t.To.First}
 	}
 	read := func(name string) ([]byte, error) {
-		where, err := find(from, limit, name)
+		where, err := bootfs.Find(from, limit, name)
 		if err != nil {
 			return nil, err
 		}
-		return where.read(from)
+		return where.Read(from)
 	}
-	kernel, err := read(kernelFile)
+	kernel, err := read(bootfs.KernelFile)
 	if err != nil {
 		return err
 	}
-	line, err := read(commandFile)
+	line, err := read(bootfs.CommandFile)
 	if err != nil {
 		return err
 	}
-	line = rootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
+	line = bootfs.RootArgument.ReplaceAllLiteral(bytes.TrimSpace(line), []byte("root="+u.Disk.Names[t.To.Root]))
 	line = fmt.Appendf(line, " %s%s %s", Argument, t.ID, guard.Argument(u.took))
 	if err := os.MkdirAll(u.Memory, 0o755); err != nil {
 		return err

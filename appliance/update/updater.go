@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ramjet/appliance/update/bootfs"
 	"ramjet/appliance/update/disk"
 	"ramjet/appliance/update/guard"
 	"ramjet/appliance/update/signed"
@@ -41,6 +42,7 @@ type Updater struct {
 
 	// What the machine does; a test has its own.
 	load   func(kernel, line string) error // makes a kernel ready to be started
+	once   bool                            // there is none to be made ready: the firmware is told
 	launch func()                          // starts it; does not return
 	reboot func()                          // starts the machine anew; does not return
 
@@ -69,11 +71,15 @@ func (u *Updater) Open() error {
 	if u.Deadline == 0 {
 		u.Deadline = guard.Gate(u.Line)
 	}
+	u.took = u.sinceKernel()
 	if u.load == nil {
-		if err := kexecMissing(); err != nil {
-			return err
-		}
 		u.load, u.launch, u.reboot = u.kexecLoad, u.kexecLaunch, reboot
+		if err := kexecMissing(); err != nil {
+			if missing := u.onceMissing(); missing != nil {
+				return fmt.Errorf("%w; and by the firmware: %w", err, missing)
+			}
+			u.once, u.launch = true, u.onceLaunch
+		}
 	}
 	if err := os.MkdirAll(u.Dir, 0o700); err != nil {
 		return fmt.Errorf("/perm cannot be written to: %w", err)
@@ -90,7 +96,6 @@ func (u *Updater) Open() error {
 	if u.state, err = load(u.statePath()); err != nil {
 		u.Log.Error("what the box knew of its updates is lost", "err", err)
 	}
-	u.took = u.sinceKernel()
 	u.settle()
 	return nil
 }
@@ -159,6 +164,9 @@ func (u *Updater) Switch(ctx context.Context) error {
 		return err
 	}
 	u.Log.Info("an update is ready for its trial", "id", trial.ID, "from", trial.From, "to", to)
+	if inPlace && u.once {
+		u.Log.Warn("a new kernel comes with it, and is not tried: it is written when the rest has proven itself, and runs from the next restart on")
+	}
 	if inPlace {
 		return nil // Its kernel is in the file until then.
 	}
@@ -169,7 +177,7 @@ func (u *Updater) Switch(ctx context.Context) error {
 func (u *Updater) newTrial(to Version, before json.RawMessage) (*Trial, error) {
 	from := Version{Root: u.Disk.Active, Name: u.Name}
 	var err error
-	if from.First, err = readAt(u.Disk.Boot, 0, sector); err != nil {
+	if from.First, err = readAt(u.Disk.Boot, 0, bootfs.Sector); err != nil {
 		return nil, err
 	}
 	if from.Record, err = readAt(u.Disk.Device, 0, recordSize); err != nil {
@@ -202,34 +210,34 @@ func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error
 	if err != nil {
 		return false, err
 	}
-	if err := setRoot(boot, n, u.Disk.Names[to.Root]); err != nil {
+	if err := bootfs.SetRoot(boot, n, u.Disk.Names[to.Root]); err != nil {
 		return false, refuse(http.StatusUnprocessableEntity, "%s: %w", bootPart, err)
 	}
 	if err := boot.Sync(); err != nil {
 		return false, err
 	}
-	first := make([]byte, sector)
+	first := make([]byte, bootfs.Sector)
 	if _, err := boot.ReadAt(first, 0); err != nil {
 		return false, err
 	}
-	image, err := readLayout(first)
+	image, err := bootfs.ReadLayout(first)
 	if err != nil {
 		return false, err
 	}
-	now, err := readAt(u.Disk.Boot, 0, sector)
+	now, err := readAt(u.Disk.Boot, 0, bootfs.Sector)
 	if err != nil {
 		return false, err
 	}
-	inUse, err := readLayout(now)
+	inUse, err := bootfs.ReadLayout(now)
 	if err != nil {
 		return false, err
 	}
 	slot, err := place(image, inUse, u.stage.limits[bootPart])
-	if errors.Is(err, errNoRoom) {
+	if errors.Is(err, errNoRoom) || u.once { // Of which the firmware would start the kernel without being asked.
 		return u.newBoot(boot, n), nil
 	}
-	from := int64(image.reserved) * sector
-	if err := copyTo(u.Disk.Boot, int64(slot)*sector, boot, from, n-from); err != nil {
+	from := int64(image.Reserved) * bootfs.Sector
+	if err := copyTo(u.Disk.Boot, int64(slot)*bootfs.Sector, boot, from, n-from); err != nil {
 		return false, err
 	}
 	if to.First, err = moved(first, slot); err != nil {
@@ -246,7 +254,7 @@ func (u *Updater) newBoot(boot *os.File, n int64) bool {
 		return true
 	}
 	defer inUse.Close()
-	is, err := sameBoot(boot, inUse, n, u.stage.limits[bootPart])
+	is, err := bootfs.Same(boot, inUse, n, u.stage.limits[bootPart])
 	if err != nil {
 		u.Log.Warn("the boot file systems cannot be compared", "err", err)
 	}
@@ -267,5 +275,5 @@ func (u *Updater) record(first []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return point(text, withFirst{f, first}, u.stage.limits[bootPart], u.Disk.BootStart)
+	return point(text, bootfs.WithFirst{ReaderAt: f, First: first}, u.stage.limits[bootPart], u.Disk.BootStart)
 }

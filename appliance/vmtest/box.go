@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,8 +28,6 @@ import (
 type Config struct {
 	// Board is amd64 (the default), arm64 or rpi.
 	Board string
-	// Append is added to the kernel's command line, for a rpi only.
-	Append string
 	// Content is a disk image attached as a second disk; see ContentDisk.
 	Content string
 	// Stick is a disk image attached as a USB stick; see ContentDisk.
@@ -46,6 +45,11 @@ type Config struct {
 	// Variant names an image of its own, whose configuration Edit changes.
 	Variant string
 	Edit    func(config map[string]any)
+	// Helper adds a program that takes an Order. It needs a Variant.
+	Helper bool
+	// Updates are versions that Update will send, with what is changed in their configuration. It can send others as well,
+	// but not to a rpi.
+	Updates map[string]func(config map[string]any)
 }
 
 // Box is one virtual machine with the image of the box on its disk.
@@ -66,7 +70,8 @@ type Box struct {
 	config   Config
 	password string
 	dir      string
-	boots    int // how often init has announced itself, at the least
+	orders   chan string // for the helper
+	boots    int         // how often init has announced itself, at the least
 }
 
 // bootTimeout bounds a boot on a machine with other work to do. The story
@@ -126,12 +131,27 @@ func Boot(t testing.TB, c Config) *Box {
 	if c.Board == "" {
 		c.Board = "amd64"
 	}
+	if c.Helper {
+		c.Edit = withHelper(t, c.Edit)
+	}
 	spec := variant(t, c.Board, c.Variant, c.Edit)
 	box := &Box{t: t, config: c, password: spec.Password, dir: TempDir(t)}
 	box.Disk = filepath.Join(box.dir, "disk.img")
 	copySparse(t, spec.Out, box.Disk)
-	for name, text := range c.Perm {
-		writePerm(t, box.Disk, name, text)
+	perm := map[string]string{}
+	maps.Copy(perm, c.Perm)
+	if c.Helper {
+		perm["orders.txt"] = box.listenOrders()
+	}
+	source := filepath.Join(box.dir, "source")
+	for name, text := range perm {
+		if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		writePerm(t, box.Disk, name, source)
+	}
+	if c.Board == "rpi" {
+		box.putUpdates()
 	}
 
 	address, lease, err := qemu.LeaseAddress(BuildDir(t), 8000, qemu.UpdatePort, qemu.ControlPort, qemu.APIPort)
@@ -162,10 +182,13 @@ func (b *Box) powerOn(address string) {
 	}
 	b.boots = 0
 	if b.config.Board == "rpi" {
-		raspberryPi(b.t, b.Machine, b.config.Append)
+		raspberryPi(b.t, b.Machine)
 	}
 	if err := b.Machine.Start(b.t.Context()); err != nil {
 		b.t.Fatal(err)
+	}
+	if b.config.Board == "rpi" {
+		go firmware(b.t, b.Machine)
 	}
 }
 

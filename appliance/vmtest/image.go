@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 	"ramjet/appliance/vmtest/site"
 )
 
@@ -123,35 +124,31 @@ func copySparse(t testing.TB, from, to string) {
 	command(t, "cp", "--sparse=always", "--reflink=auto", from, to)
 }
 
-// writePerm writes a file to the /perm partition of a disk image.
-func writePerm(t testing.TB, disk, name, text string) {
+// writePerm copies a file to the /perm partition of a disk image.
+func writePerm(t testing.TB, image, name, source string) {
 	t.Helper()
 	debugfs, err := instance.LookTool("debugfs", "e2fsprogs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(disk)
+	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	perm, err := instance.FindPartition(f, instance.Perm)
+	perm, err := disk.FindPartition(f, disk.Perm)
 	if err != nil {
-		t.Fatal(err)
-	}
-	source := filepath.Join(TempDir(t), "source")
-	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("write %s %s\n", source, filepath.Base(name))
 	if dir := filepath.Dir(name); dir != "." {
 		script = fmt.Sprintf("mkdir %s\ncd %s\n%s", dir, dir, script)
 	}
-	commands := filepath.Join(filepath.Dir(source), "commands")
+	commands := filepath.Join(TempDir(t), "commands")
 	if err := os.WriteFile(commands, []byte(script), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command(t, debugfs, "-w", "-f", commands, fmt.Sprintf("%s?offset=%d", disk, perm.Offset))
+	command(t, debugfs, "-w", "-f", commands, fmt.Sprintf("%s?offset=%d", image, perm.Offset))
 }
 
 // command runs a program that is expected to succeed.

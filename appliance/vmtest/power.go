@@ -3,6 +3,7 @@ package vmtest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 )
 
 // Pull pulls the USB stick out, without a word to the box.
@@ -76,7 +77,7 @@ func (b *Box) ActiveRoot() int {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return instance.RootA + instance.RootB - inactive
+	return disk.RootA + disk.RootB - inactive
 }
 
 // expectReboot makes ActiveRoot wait for the next boot, not for the last one.
@@ -116,9 +117,18 @@ func (b *Box) waitControl() {
 func (b *Box) control(method, path string, accept map[string]string) []byte {
 	b.t.Helper()
 	b.waitControl()
-	request, err := http.NewRequestWithContext(b.t.Context(), method, b.Control+path, nil)
+	body, err := b.request(b.t.Context(), method, path, accept)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	return body
+}
+
+// request is control without any patience.
+func (b *Box) request(ctx context.Context, method, path string, accept map[string]string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, b.Control+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	request.SetBasicAuth("gokrazy", b.password)
 	for k, v := range accept {
@@ -126,14 +136,14 @@ func (b *Box) control(method, path string, accept map[string]string) []byte {
 	}
 	response, err := b.Client.Do(request)
 	if err != nil {
-		b.t.Fatal(err)
+		return nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
-		b.t.Fatalf("%s %s: %s, %v: %s", method, path, response.Status, err, body)
+		return nil, fmt.Errorf("%s %s: %s, %v: %s", method, path, response.Status, err, body)
 	}
-	return body
+	return body, nil
 }
 
 // ServiceLog returns what a program on the box has logged lately, on standard

@@ -1,14 +1,17 @@
 package vmtest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
-	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 	"ramjet/appliance/vmtest/qemu"
 )
 
@@ -39,24 +42,31 @@ func BootDir(t testing.TB, disk, name string) []string {
 }
 
 // bootPartition is how mtools names the boot partition of a disk image.
-func bootPartition(t testing.TB, disk string) string {
+func bootPartition(t testing.TB, image string) string {
 	t.Helper()
-	f, err := os.Open(disk)
+	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	boot, err := instance.FindPartition(f, instance.Boot)
+	boot, err := disk.FindPartition(f, disk.Boot)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%s@@%d", disk, boot.Offset)
+	return fmt.Sprintf("%s@@%d", image, boot.Offset)
 }
+
+// emulator is what QEMU's raspi3b (7.2) needs on the kernel's command line,
+// beyond what a real Raspberry Pi gets:
+//   - it has no fast interrupts for the USB controller's driver, which panics;
+//   - it resets the machine when the watchdog is started, instead of waiting
+//     for it to run out.
+const emulator = "dwc_otg.fiq_enable=0 dwc_otg.fiq_fsm_enable=0 initcall_blacklist=bcm2835_wdt_driver_init"
 
 // raspberryPi does what a Raspberry Pi's firmware does: it takes kernel, device
 // tree and command line from the boot partition. The consoles are changed: the
 // serial port has another name, and the emulated screen is painfully slow.
-func raspberryPi(t testing.TB, m *qemu.Machine, appended string) {
+func raspberryPi(t testing.TB, m *qemu.Machine) {
 	t.Helper()
 	for name, to := range map[string]*string{"vmlinuz": &m.Kernel, "bcm2710-rpi-3-b.dtb": &m.DeviceTree} {
 		*to = filepath.Join(m.Dir, name)
@@ -66,5 +76,32 @@ func raspberryPi(t testing.TB, m *qemu.Machine, appended string) {
 	}
 	line := strings.TrimSpace(string(BootFile(t, m.Disk, "cmdline.txt")))
 	consoles := strings.NewReplacer("console=serial0,", "console=ttyS0,", "console=tty1 ", "")
-	m.CommandLine = consoles.Replace(line) + " " + appended
+	m.CommandLine = consoles.Replace(line) + " " + emulator
+}
+
+// restarts is what the kernel says when the firmware has its turn: at once, or after a panic when it has waited that long.
+var restarts = regexp.MustCompile(`reboot: Restarting system|Rebooting in (\d+) seconds`)
+
+// firmware starts the machine anew whenever its kernel wants that, from what is on the boot partition by then: QEMU has none
+// of a Raspberry Pi's firmware, and without its watchdog's driver the kernel cannot restart by itself.
+func firmware(t testing.TB, m *qemu.Machine) {
+	for n := 0; ; n++ {
+		_, said, err := m.Serial.Wait(t.Context(), restarts, n)
+		if err != nil {
+			return // The test is over.
+		}
+		patience, _ := time.ParseDuration(said[1] + "s")
+		select {
+		case <-time.After(patience):
+		case <-t.Context().Done():
+			return
+		case <-m.Done():
+			return
+		}
+		raspberryPi(t, m)
+		if err := m.Cycle(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("restarting the Raspberry Pi: %v", err)
+			return
+		}
+	}
 }

@@ -2,18 +2,16 @@
 package disk
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-)
 
-// The root partitions.
-const (
-	RootA = 2
-	RootB = 3
+	"golang.org/x/sys/unix"
 )
 
 // Disk is the box's disk, as the kernel shows it.
@@ -21,9 +19,21 @@ type Disk struct {
 	Device    string         // all of it, for the master boot record
 	Boot      string         // partition 1
 	Roots     map[int]string // partitions 2 and 3
-	Active    int            // the one of them that the command line names
+	Active    int            // the one of them that the command line names, or that is on trial by it
 	BootStart int64          // first sector of Boot on Device
 	Names     map[int]string // of the roots on a kernel command line, behind root=
+}
+
+// Runs tells whether the root in use is the active one. It is not if the guard of a trial could not begin it.
+func (d Disk) Runs() (bool, error) {
+	var root, active unix.Stat_t
+	if err := unix.Stat("/", &root); err != nil {
+		return false, err
+	}
+	if err := unix.Stat(d.Roots[d.Active], &active); err != nil {
+		return false, fmt.Errorf("%s: %w", d.Roots[d.Active], err)
+	}
+	return root.Dev == active.Rdev, nil
 }
 
 // Other returns the root partition that is not active.
@@ -36,38 +46,46 @@ var (
 	byDevice = regexp.MustCompile(`(?:^|\s)root=/dev/(\w+?)(p?)([23])(?:\s|$)`)
 )
 
+// onTrial is the argument by which a root is used once, though root= names another one.
+var onTrial = regexp.MustCompile(`(?:^|\s)` + regexp.QuoteMeta(Once) + `([23])(?:\s|$)`)
+
+// Once is that argument, before the number of the partition.
+const Once = "ramjet.partition="
+
 // Find finds the disk that a kernel's command line names. sys is /sys, and dev is /dev.
 func Find(line, sys, dev string) (Disk, error) {
 	var d Disk
 	var names func(n int) string
-	var anchor string // a partition of the disk, as its uevent names it
+	var is func(name string) bool
 	if m := byOffset.FindStringSubmatch(line); m != nil {
-		offset, _ := strconv.Atoi(m[2])
-		d.Active, anchor = 1+offset, "PARTUUID="+m[1]
+		d.Active = int(m[2][0]-'0') + 1
+		is = func(name string) bool { return strings.EqualFold(firstPartition(filepath.Join(dev, name)), m[1]) }
 		names = func(n int) string { return fmt.Sprintf("PARTUUID=%s/PARTNROFF=%d", m[1], n-1) }
 	} else if m := byNumber.FindStringSubmatch(line); m != nil {
 		d.Active, _ = strconv.Atoi(m[2])
-		anchor = "PARTUUID=" + m[1] + "-01"
+		is = func(name string) bool { return strings.EqualFold(signature(filepath.Join(dev, name)), m[1]) }
 		names = func(n int) string { return fmt.Sprintf("PARTUUID=%s-%02d", m[1], n) }
 	} else if m := byDevice.FindStringSubmatch(line); m != nil {
 		d.Active, _ = strconv.Atoi(m[3])
-		anchor = "DEVNAME=" + m[1] + m[2] + "1"
+		is = func(name string) bool { return name == m[1] }
 		names = func(n int) string { return fmt.Sprintf("/dev/%s%s%d", m[1], m[2], n) }
 	} else {
 		return Disk{}, fmt.Errorf("no root= as gokrazy has it on the command line %q", strings.TrimSpace(line))
 	}
-	boot, err := partition(sys, anchor)
+	if m := onTrial.FindStringSubmatch(line); m != nil {
+		d.Active, _ = strconv.Atoi(m[1])
+	}
+	disks, err := os.ReadDir(filepath.Join(sys, "block"))
 	if err != nil {
 		return Disk{}, err
 	}
-	// /sys/class/block has links to .../vda/vda1.
-	real, err := filepath.EvalSymlinks(boot)
-	if err != nil {
-		return Disk{}, err
+	at := slices.IndexFunc(disks, func(e os.DirEntry) bool { return is(e.Name()) })
+	if at < 0 {
+		return Disk{}, fmt.Errorf("no disk is the one on the command line %q", strings.TrimSpace(line))
 	}
-	whole := filepath.Dir(real)
-	d.Device = filepath.Join(dev, filepath.Base(whole))
-	parts, err := filepath.Glob(filepath.Join(whole, "*", "partition"))
+	name := disks[at].Name()
+	d.Device = filepath.Join(dev, name)
+	parts, err := filepath.Glob(filepath.Join(sys, "block", name, "*", "partition"))
 	if err != nil {
 		return Disk{}, err
 	}
@@ -79,7 +97,7 @@ func Find(line, sys, dev string) (Disk, error) {
 		}
 		device := filepath.Join(dev, filepath.Base(filepath.Dir(p)))
 		switch n {
-		case 1:
+		case Boot:
 			d.Boot = device
 			if d.BootStart, err = number(filepath.Join(filepath.Dir(p), "start")); err != nil {
 				return Disk{}, err
@@ -94,24 +112,31 @@ func Find(line, sys, dev string) (Disk, error) {
 	return d, nil
 }
 
-// partition returns the directory of the partition whose uevent has that line.
-func partition(sys, line string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(sys, "class/block/*/uevent"))
+// What a disk is called is read from the disk itself: the kernel's list in /sys has it since Linux 6.13 only.
+
+// firstPartition is the UUID of a disk's first partition, or nothing.
+func firstPartition(device string) string {
+	f, err := os.Open(device)
 	if err != nil {
-		return "", err
+		return "" // It has just been pulled out.
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // It has just been pulled out.
-		}
-		for _, l := range strings.Split(string(text), "\n") {
-			if strings.EqualFold(l, line) {
-				return filepath.Dir(file), nil
-			}
-		}
+	defer f.Close()
+	p, _ := FindPartition(f, Boot)
+	return p.UUID
+}
+
+// signature is what a master boot record calls its disk (Linux, block/partitions/msdos.c), or nothing.
+func signature(device string) string {
+	f, err := os.Open(device)
+	if err != nil {
+		return ""
 	}
-	return "", fmt.Errorf("no disk has a partition with %s", line)
+	defer f.Close()
+	id := make([]byte, 4)
+	if _, err := f.ReadAt(id, 440); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(id))
 }
 
 // number reads a file with a number in it.

@@ -1,7 +1,8 @@
-// Package guard watches over the trial of a new version, from under it. The kernel on trial starts, as its first program
-// and from memory, the appliance of the old version, which has proven itself. That leaves a watcher behind and becomes
-// the new version's init. If the trial is not confirmed in time the watcher starts the machine anew, which brings the
-// old version back: whatever the new one is, it does not stay by itself.
+// Package guard watches over the trial of a new version, from under it. The kernel starts, as its first program, the
+// appliance of the old version, which has proven itself: from memory where one kernel starts another, else from the old
+// root, by a command line that holds for this start alone. That leaves a watcher behind and becomes the new version's
+// init. If the trial is not confirmed in time the watcher starts the machine anew, which brings the old version back:
+// whatever the new one is, it does not stay by itself.
 package guard
 
 import (
@@ -53,6 +54,11 @@ func enter() error {
 			return fmt.Errorf("mounting %s: %w", m.dir, err)
 		}
 	}
+	if err := noMore(); err != nil {
+		// To start anew would lead here again.
+		say("the command line stays as it is (%v): starting the version in use", err)
+		return become(initProgram)
+	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{watcher}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -63,13 +69,17 @@ func enter() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll("/root", 0o755); err != nil {
+	at, err := mountPoint()
+	if err != nil {
 		return err
 	}
-	if err := unix.Mount(root, "/root", "squashfs", unix.MS_RDONLY, ""); err != nil {
+	if err := unix.Mount(root, at, "squashfs", unix.MS_RDONLY, ""); err != nil {
 		return fmt.Errorf("mounting %s: %w", root, err)
 	}
-	if err := unix.Chdir("/root"); err != nil {
+	if err := lendModules(at); err != nil {
+		return err
+	}
+	if err := unix.Chdir(at); err != nil {
 		return err
 	}
 	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
@@ -81,8 +91,15 @@ func enter() error {
 	if err := unix.Chdir("/"); err != nil {
 		return err
 	}
-	const init = "/gokrazy/init"
-	return fmt.Errorf("%s: %w", init, unix.Exec(init, []string{init}, os.Environ()))
+	return become(initProgram)
+}
+
+// initProgram is the first program of a version, in its root.
+const initProgram = "/gokrazy/init"
+
+// become makes this process a program, or returns why not.
+func become(program string) error {
+	return fmt.Errorf("%s: %w", program, unix.Exec(program, []string{program}, os.Environ()))
 }
 
 // waitRoot waits until the root's device is there.

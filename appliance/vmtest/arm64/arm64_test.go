@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 	"ramjet/appliance/vmtest"
 )
 
@@ -17,8 +17,8 @@ const home = "/apache2-doc/manual/en/index.html"
 
 func TestArm64(t *testing.T) {
 	root, files, _ := vmtest.Site(t)
-	disk := vmtest.ContentDisk(t, root, nil)
-	box := vmtest.Boot(t, vmtest.Config{Board: "arm64", Content: disk, Alone: true})
+	content := vmtest.ContentDisk(t, root, nil)
+	box := vmtest.Boot(t, vmtest.Config{Board: "arm64", Content: content, Alone: true})
 	up := box.WaitUp(home)
 	t.Log("boot:", vmtest.Describe(box.Milestones(up)))
 	if got := box.Version(); got != vmtest.Version {
@@ -56,7 +56,7 @@ func update(t *testing.T, box *vmtest.Box) {
 	}
 	for _, when := range []string{"updated", "restarted"} {
 		box.WaitUp(home)
-		if got := box.ActiveRoot(); got != instance.RootB {
+		if got := box.ActiveRoot(); got != disk.RootB {
 			t.Errorf("%s, the box runs from root partition %d", when, got)
 		}
 		s := box.UpdateStatus()

@@ -3,10 +3,7 @@ package hang
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -18,46 +15,18 @@ import (
 	"ramjet/appliance/vmtest"
 )
 
-const breaker = "ramjet/appliance/vmtest/hang/breaker"
-
-// edit adds the breaker to the image, and shortens the time of the watchdog, which is 30 s.
-func edit(t *testing.T) func(config map[string]any) {
-	source, err := os.ReadFile("breaker/main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(config map[string]any) {
-		config["Packages"] = append(config["Packages"].([]any), breaker)
-		config["PackageConfig"].(map[string]any)[breaker] = map[string]any{
-			"Environment": []string{fmt.Sprintf("SOURCE=%x", sha256.Sum256(source))}, // Another one is another image.
-		}
-		config["KernelExtraArgs"] = append(config["KernelExtraArgs"].([]any), "i6300esb.heartbeat=8")
-	}
+// edit shortens the time of the watchdog, which is 30 s.
+func edit(config map[string]any) {
+	config["KernelExtraArgs"] = append(config["KernelExtraArgs"].([]any), "i6300esb.heartbeat=8")
 }
 
 func TestHang(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	orders := make(chan string, 1)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case order := <-orders:
-			fmt.Fprint(w, order)
-		default:
-		}
-	})}
-	go server.Serve(l)
-	defer server.Close()
-
 	tree := vmtest.TempDir(t)
 	if err := os.WriteFile(tree+"/index.html", []byte("it works"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	box := vmtest.Boot(t, vmtest.Config{
-		Content: vmtest.ContentDisk(t, tree, nil), Watchdog: true, Variant: "hang", Edit: edit(t),
-		Perm: map[string]string{"orders.txt": fmt.Sprintf("http://10.0.2.2:%d/", l.Addr().(*net.TCPAddr).Port)},
+		Content: vmtest.ContentDisk(t, tree, nil), Watchdog: true, Helper: true, Variant: "hang", Edit: edit,
 	})
 	box.WaitUp("/index.html")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -68,7 +37,7 @@ func TestHang(t *testing.T) {
 	well(t, box)
 
 	t.Run("the accelerator", func(t *testing.T) {
-		orders <- "stop accelerator"
+		box.Order("stop accelerator")
 		wait(t, box, "it hangs", func(err error) bool { return err != nil })
 		begun := time.Now()
 		wait(t, box, "it serves again", func(err error) bool { return err == nil })
@@ -80,7 +49,7 @@ func TestHang(t *testing.T) {
 		box.WaitLog("appliance", 30*time.Second, "the accelerator hung and was ended")
 	})
 	t.Run("the kernel", func(t *testing.T) {
-		orders <- "panic"
+		box.Order("panic")
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		begun := time.Now()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -62,8 +63,11 @@ type Machine struct {
 	// QMP is the control connection.
 	QMP *QMP
 
+	mu         sync.Mutex // held while the process is exchanged
 	process    *child.Process
-	complaints *Serial // QEMU's standard error
+	complaints *Serial       // QEMU's standard error
+	ended      chan struct{} // see Done
+	off        bool          // guarded by mu: PowerOff was called
 }
 
 // UpdatePort is the port of gokrazy's web interface and update API, on the box
@@ -100,6 +104,29 @@ func (m *Machine) Start(ctx context.Context) error {
 	if m.Accel == "" {
 		m.Accel = "tcg"
 	}
+	m.Serial, m.Started, m.ended = &Serial{}, time.Now(), make(chan struct{})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.run(ctx)
+}
+
+// Cycle switches the machine off and on again, as a restart by its firmware does: with the kernel and the command line that
+// are set by now, and the console going on. The context bounds the start alone.
+func (m *Machine) Cycle(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.off {
+		return nil
+	}
+	m.QMP.Close()
+	old := m.process
+	m.process = nil
+	old.Stop(syscall.SIGKILL)
+	return m.run(ctx)
+}
+
+// run starts QEMU. Hold mu.
+func (m *Machine) run(ctx context.Context) error {
 	program, args, err := m.commandLine()
 	if err != nil {
 		return err
@@ -113,8 +140,6 @@ func (m *Machine) Start(ctx context.Context) error {
 		return err
 	}
 	args = append(args, "-qmp", "unix:"+socket+",server=on,wait=off")
-
-	m.Serial = &Serial{}
 	out := io.Writer(m.Serial)
 	if m.Output != nil {
 		out = io.MultiWriter(m.Serial, m.Output)
@@ -122,33 +147,47 @@ func (m *Machine) Start(ctx context.Context) error {
 	cmd := exec.Command(path, args...)
 	m.complaints = &Serial{}
 	cmd.Stdout, cmd.Stderr = out, m.complaints
-	m.Started = time.Now()
-	m.process, err = child.Start(cmd, syscall.SIGKILL)
+	process, err := child.Start(cmd, syscall.SIGKILL)
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", program, err)
 	}
+	m.process = process
+	go func() {
+		<-process.Done()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.process == process { // Else it has been exchanged.
+			close(m.ended)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	m.QMP, err = DialQMP(ctx, socket)
 	if err != nil {
-		m.PowerOff()
+		process.Stop(syscall.SIGKILL)
 		return fmt.Errorf("%s: %w\n%s", program, err, m.complaints.Text(m.Started))
 	}
 	return nil
 }
 
 // Done is closed when the machine has ended, for whatever reason.
-func (m *Machine) Done() <-chan struct{} { return m.process.Done() }
+func (m *Machine) Done() <-chan struct{} { return m.ended }
 
 // Err waits for the machine's end and returns how QEMU ended, with its last
 // words.
 func (m *Machine) Err() error {
+	<-m.ended
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return fmt.Errorf("%w\n%s", m.process.Err(), m.complaints.Text(m.Started))
 }
 
 // PowerOff cuts the power: QEMU is killed, and the guest loses whatever it had
 // not written to its disks. What it had written is in the image.
 func (m *Machine) PowerOff() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.off = true
 	if m.QMP != nil {
 		m.QMP.Close()
 		m.QMP = nil
@@ -166,7 +205,11 @@ func (m *Machine) commandLine() (string, []string, error) {
 		forward += ",restrict=on"
 	}
 	accel := m.Accel
-	if accel == "tcg" {
+	switch {
+	case accel == "tcg" && m.Board == "rpi":
+		// With a thread for each of its processors it takes twice as long, and hangs now and then before its first word.
+		accel = "tcg,thread=single"
+	case accel == "tcg":
 		accel = "tcg,thread=multi"
 	}
 	args := []string{

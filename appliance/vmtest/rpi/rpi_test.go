@@ -6,6 +6,7 @@ package rpi
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -13,21 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 	"ramjet/appliance/vmtest"
 )
 
-// emulator is what QEMU's raspi3b (7.2) needs on the kernel's command line,
-// beyond what a real Raspberry Pi gets:
-//   - it has no fast interrupts for the USB controller's driver, which panics;
-//   - it resets the machine when the watchdog is started, instead of waiting
-//     for it to run out.
-const emulator = "dwc_otg.fiq_enable=0 dwc_otg.fiq_fsm_enable=0 initcall_blacklist=bcm2835_wdt_driver_init"
-
 // TestBootPartition checks the files that the firmware of a Pi looks for.
 func TestBootPartition(t *testing.T) {
-	disk := vmtest.Image(t, "rpi").Out
-	names := vmtest.BootDir(t, disk, "")
+	image := vmtest.Image(t, "rpi").Out
+	names := vmtest.BootDir(t, image, "")
 	for _, want := range []string{
 		// The firmware of a Pi 3 and Zero 2 W, of a Pi 4; a Pi 5 has it in its EEPROM.
 		"bootcode.bin", "start.elf", "fixup.dat", "start4.elf", "fixup4.dat",
@@ -40,40 +34,40 @@ func TestBootPartition(t *testing.T) {
 			t.Errorf("no %s on the boot partition", want)
 		}
 	}
-	if overlays := vmtest.BootDir(t, disk, "overlays"); len(overlays) < 100 {
+	if overlays := vmtest.BootDir(t, image, "overlays"); len(overlays) < 100 {
 		t.Errorf("%d device tree overlays, want all of them", len(overlays))
 	}
 	// Kernel Documentation/arch/arm64/booting.rst: the magic number is at 56.
-	kernel := vmtest.BootFile(t, disk, "vmlinuz")
+	kernel := vmtest.BootFile(t, image, "vmlinuz")
 	if len(kernel) < 64 || string(kernel[56:60]) != "ARM\x64" {
 		t.Error("vmlinuz is no arm64 kernel")
 	}
 	// Devicetree specification, 5.2: the magic number.
-	if tree := vmtest.BootFile(t, disk, "bcm2711-rpi-4-b.dtb"); !bytes.HasPrefix(tree, []byte{0xd0, 0x0d, 0xfe, 0xed}) {
+	if tree := vmtest.BootFile(t, image, "bcm2711-rpi-4-b.dtb"); !bytes.HasPrefix(tree, []byte{0xd0, 0x0d, 0xfe, 0xed}) {
 		t.Error("bcm2711-rpi-4-b.dtb is no device tree")
 	}
-	config := strings.Fields(string(vmtest.BootFile(t, disk, "config.txt")))
+	config := strings.Fields(string(vmtest.BootFile(t, image, "config.txt")))
 	if !slices.Contains(config, "kernel=vmlinuz") || !slices.Contains(config, "enable_uart=1") {
 		t.Errorf("config.txt: %q", config)
 	}
-	commandLine(t, disk)
+	commandLine(t, image, 1)
 }
 
-// commandLine checks that the kernel is told of root partition 2: the one
-// behind the boot partition of this very image.
-func commandLine(t *testing.T, disk string) {
-	f, err := os.Open(disk)
+// commandLine checks that the kernel is told of a root partition: the first or
+// the second one behind the boot partition of this very image.
+func commandLine(t *testing.T, image string, root int) {
+	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	boot, err := instance.FindPartition(f, instance.Boot)
+	boot, err := disk.FindPartition(f, disk.Boot)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := strings.Fields(string(vmtest.BootFile(t, disk, "cmdline.txt")))
+	line := strings.Fields(string(vmtest.BootFile(t, image, "cmdline.txt")))
 	for _, want := range []string{
-		"root=PARTUUID=" + boot.UUID + "/PARTNROFF=1", "init=/gokrazy/init", "rootwait", "console=serial0,115200",
+		fmt.Sprintf("root=PARTUUID=%s/PARTNROFF=%d", boot.UUID, root), "init=/gokrazy/init", "rootwait", "console=serial0,115200",
 	} {
 		if !slices.Contains(line, want) {
 			t.Errorf("cmdline.txt has no %s: %q", want, line)
@@ -81,12 +75,16 @@ func commandLine(t *testing.T, disk string) {
 	}
 }
 
+// next is the version after that of the image.
+const next = "story-2"
+
 // TestRaspberryPi3 boots the image in QEMU's Raspberry Pi 3 and fetches a page
 // over its USB network.
 func TestRaspberryPi3(t *testing.T) {
 	const page = "<!doctype html><title>A Pi</title><p>Served by a Raspberry Pi 3.\n"
 	box := vmtest.Boot(t, vmtest.Config{
-		Board: "rpi", Append: emulator, Perm: map[string]string{"www/index.html": page},
+		Board: "rpi", Perm: map[string]string{"www/index.html": page},
+		Helper: true, Variant: "helper", Updates: map[string]func(map[string]any){next: nil},
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -97,8 +95,8 @@ func TestRaspberryPi3(t *testing.T) {
 		}
 		t.Logf("after %.1f s: %s", at.At.Sub(box.Machine.Started).Seconds(), at.Text)
 	}
-	if got := box.ActiveRoot(); got != instance.RootA {
-		t.Errorf("the box runs from root partition %d, want %d", got, instance.RootA)
+	if got := box.ActiveRoot(); got != disk.RootA {
+		t.Errorf("the box runs from root partition %d, want %d", got, disk.RootA)
 	}
 	up := box.WaitUp("/")
 	if got := box.Get("/", nil); string(got.Body) != page {
@@ -108,4 +106,27 @@ func TestRaspberryPi3(t *testing.T) {
 	if got := box.Version(); got != vmtest.Version {
 		t.Errorf("the box runs version %q, want %q", got, vmtest.Version)
 	}
+	t.Run("update", func(t *testing.T) { update(t, box) })
+}
+
+// update sends the next version. It is tried with the kernel in use, confirmed, and started by the firmware from then on.
+func update(t *testing.T, box *vmtest.Box) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	begun := time.Now()
+	if err := box.Update(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("after %.1f s: the update is confirmed", time.Since(begun).Seconds())
+	for _, when := range []string{"updated", "restarted"} {
+		box.WaitUp("/")
+		s := box.UpdateStatus()
+		if n := len(s.History); n != 1 || s.History[n-1].Outcome != "confirmed" || s.Version != next || s.OnTrial || s.Root != disk.RootB {
+			t.Errorf("%s, it says of its updates: %+v", when, s)
+		}
+		if when == "updated" {
+			box.Reboot()
+		}
+	}
+	commandLine(t, box.Disk, 2)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"ramjet/appliance/image/instance"
+	"ramjet/appliance/update/disk"
 	"ramjet/appliance/vmtest"
 	"ramjet/appliance/vmtest/qemu"
 	"ramjet/appliance/vmtest/site"
@@ -32,13 +32,13 @@ const outageLimit = 45 * time.Second
 
 func TestUpdate(t *testing.T) {
 	root, files, _ := vmtest.Site(t)
-	disk := vmtest.ContentDisk(t, root, nil)
+	content := vmtest.ContentDisk(t, root, nil)
 	box := vmtest.Boot(t, vmtest.Config{
-		Content: disk, Perm: map[string]string{"ramjet.json": `{"server": "kept"}`},
+		Content: content, Perm: map[string]string{"ramjet.json": `{"server": "kept"}`},
 	})
 	first := box.WaitUp(home).Sub(box.Machine.Started)
-	if got := box.ActiveRoot(); got != instance.RootA {
-		t.Fatalf("a fresh box runs from root partition %d, want %d", got, instance.RootA)
+	if got := box.ActiveRoot(); got != disk.RootA {
+		t.Fatalf("a fresh box runs from root partition %d, want %d", got, disk.RootA)
 	}
 	if got := box.Version(); got != vmtest.Version {
 		t.Fatalf("a fresh box runs version %q, want %q", got, vmtest.Version)
@@ -52,8 +52,8 @@ func TestUpdate(t *testing.T) {
 	if err := box.Update(ctx, next); err != nil {
 		t.Fatal(err)
 	}
-	if got := box.ActiveRoot(); got != instance.RootB {
-		t.Errorf("updated, the box runs from root partition %d, want %d", got, instance.RootB)
+	if got := box.ActiveRoot(); got != disk.RootB {
+		t.Errorf("updated, the box runs from root partition %d, want %d", got, disk.RootB)
 	}
 	box.WaitUp(home)
 	interrupted := <-down
@@ -69,8 +69,8 @@ func TestUpdate(t *testing.T) {
 
 	t.Run("reboot", func(t *testing.T) {
 		box.Reboot()
-		if got := box.ActiveRoot(); got != instance.RootB {
-			t.Errorf("restarted, the box runs from root partition %d, want %d", got, instance.RootB)
+		if got := box.ActiveRoot(); got != disk.RootB {
+			t.Errorf("restarted, the box runs from root partition %d, want %d", got, disk.RootB)
 		}
 		box.WaitUp(home)
 	})
@@ -80,7 +80,7 @@ func TestUpdate(t *testing.T) {
 // powerCut cuts the power while another update writes the root partition that
 // is not in use, and wants the box back as it was.
 func powerCut(t *testing.T, box *vmtest.Box, files []site.File) {
-	before := rootStart(t, box.Disk, instance.RootA)
+	before := rootStart(t, box.Disk, disk.RootA)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	// Slow as a worn SD card, so that there is a middle to hit.
@@ -90,7 +90,7 @@ func powerCut(t *testing.T, box *vmtest.Box, files []site.File) {
 	ended := make(chan error, 1)
 	go func() { ended <- box.Update(ctx, "story-3") }()
 	// The first megabytes of the new root have reached the disk: now.
-	for bytes.Equal(rootStart(t, box.Disk, instance.RootA), before) {
+	for bytes.Equal(rootStart(t, box.Disk, disk.RootA), before) {
 		select {
 		case err := <-ended:
 			t.Fatalf("the update ended before anything was written: %v", err)
@@ -107,8 +107,8 @@ func powerCut(t *testing.T, box *vmtest.Box, files []site.File) {
 	t.Log("the power was cut while root partition 2 was half written")
 	box.PowerOn()
 	up := box.WaitUp(home)
-	if got := box.ActiveRoot(); got != instance.RootB {
-		t.Errorf("after the power cut, the box runs from root partition %d, want %d", got, instance.RootB)
+	if got := box.ActiveRoot(); got != disk.RootB {
+		t.Errorf("after the power cut, the box runs from root partition %d, want %d", got, disk.RootB)
 	}
 	if got := box.Version(); got != next {
 		t.Errorf("after the power cut, the box runs version %q, want %q", got, next)
@@ -156,14 +156,14 @@ func intact(t *testing.T, box *vmtest.Box, files []site.File) {
 
 // rootStart returns the first octets of a root partition, as they are on the
 // box's disk.
-func rootStart(t *testing.T, disk string, partition int) []byte {
+func rootStart(t *testing.T, image string, partition int) []byte {
 	t.Helper()
-	f, err := os.Open(disk)
+	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	where, err := instance.FindPartition(f, partition)
+	where, err := disk.FindPartition(f, partition)
 	if err != nil {
 		t.Fatal(err)
 	}

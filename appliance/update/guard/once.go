@@ -1,0 +1,70 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ramjet/appliance/update/bootfs"
+	"ramjet/appliance/update/disk"
+)
+
+// Where the firmware starts the trial, with the kernel in use and the old root, there is more to do before the new root
+// takes over.
+
+// noMore takes the words that have led here out of the command line on the disk, before anything of the new version runs:
+// whatever happens from now on, the next start is one of the old version.
+func noMore() error {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil || !strings.Contains(string(line), " "+disk.Once) {
+		return err
+	}
+	d, err := disk.Find(string(line), "/sys", "/dev")
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(d.Boot, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	limit, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	return bootfs.NoMore(f, limit)
+}
+
+// mountPoint is a directory for the new root. The old one cannot be written to.
+func mountPoint() (string, error) {
+	if err := os.MkdirAll("/root", 0o755); err == nil {
+		return "/root", nil
+	}
+	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", 0, ""); err != nil {
+		return "", fmt.Errorf("mounting /tmp: %w", err)
+	}
+	return "/tmp/root", os.Mkdir("/tmp/root", 0o755)
+}
+
+// lendModules gives a new root that is made for another kernel the modules of this one.
+func lendModules(root string) error {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return err
+	}
+	const dir = "/lib/modules"
+	release := dir + "/" + unix.ByteSliceToString(name.Release[:])
+	_, ours := os.Stat(release)
+	_, its := os.Stat(root + release)
+	if ours != nil || its == nil {
+		return nil
+	}
+	if err := unix.Mount(dir, root+dir, "", unix.MS_BIND, ""); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("lending the modules: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package update
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ramjet/appliance/update/bootfs"
+	"ramjet/appliance/update/disk"
+	"ramjet/appliance/update/guard"
+)
+
+// Where no kernel can start another one, the firmware is told by the command line to start the new root once, with the
+// kernel in use: its first program is the guard, from the old root, which takes that out again.
+
+// guardProgram is where the running version has this program.
+const guardProgram = "/user/appliance"
+
+// onceMissing says why that cannot be done, if so.
+func (u *Updater) onceMissing() error {
+	if _, err := os.Stat(guardProgram); err != nil {
+		return err
+	}
+	f, limit, err := u.openBoot(os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return bootfs.HasRoom(f, limit, u.onceWords(rand.Text()[:12], disk.RootB))
+}
+
+// onceWords are what the command line has for one start.
+func (u *Updater) onceWords(id string, root int) string {
+	return fmt.Sprintf("%s%s %s%d %s init=%s", Argument, id, disk.Once, root, guard.Argument(u.took), guardProgram)
+}
+
+func (u *Updater) openBoot(flags int) (*os.File, int64, error) {
+	f, err := os.OpenFile(u.Disk.Boot, flags, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	limit, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, limit, nil
+}
+
+// prepareOnce has the firmware start the trial next.
+func (u *Updater) prepareOnce(t *Trial) error {
+	f, limit, err := u.openBoot(os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return bootfs.Once(f, limit, u.onceWords(t.ID, t.To.Root))
+}
+
+// onceLaunch ends the other programs, writes all to the disk, and starts the machine anew.
+func (u *Updater) onceLaunch() {
+	tell("starting the version on trial")
+	stopOthers(3 * time.Second)
+	unix.Sync()
+	reboot()
+}
