@@ -38,6 +38,7 @@ stories: ## the part of test that boots the real image in QEMU
 
 soak: ## half an hour of all kinds of clients, while the site changes and the program reloads; all bad updates; 70 power cuts
 	go test -run TestSoak -timeout 2h -v ./accelerator -soak 30m
+	go test -count=1 -timeout 1h -v ./appliance/vmtest/rpi -network
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all -board arm64
 	go test -count=1 -timeout 1h -v ./appliance/vmtest/badupdate -all -board rpi

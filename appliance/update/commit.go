@@ -31,15 +31,12 @@ func (u *Updater) commit() error {
 		}
 	default: // The kernel in use stays, with another root.
 		old.First, old.Record = nil, nil
-		f, err := os.OpenFile(u.Disk.Boot, os.O_RDWR, 0)
+		f, limit, err := bootfs.Open(u.Disk.Boot, os.O_RDWR)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		if err := bootfs.SetRoot(f, u.stage.limits[bootPart], u.Disk.Names[t.To.Root]); err != nil {
-			return err
-		}
-		if err := f.Sync(); err != nil {
+		if err := bootfs.SetRoot(f, limit, u.Disk.Names[t.To.Root]); err != nil {
 			return err
 		}
 	}
@@ -62,18 +59,42 @@ func (u *Updater) commit() error {
 	return nil
 }
 
+// finish completes what a power cut has left of overwriteBoot, if the box has come up from that, and has it start anew. It
+// reports whether it does.
+func (u *Updater) finish(t *Trial) bool {
+	if !t.Commit || !t.InPlace || u.Disk.Active == t.To.Root {
+		return false
+	}
+	f, n, err := bootfs.Open(u.stage.path(bootPart), os.O_RDONLY)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	has, _, err := bootfs.Open(u.Disk.Boot, os.O_RDONLY)
+	if err != nil {
+		return false
+	}
+	defer has.Close()
+	if whole, err := bootfs.Equal(io.NewSectionReader(has, 0, n), io.NewSectionReader(f, 0, n)); whole || err != nil {
+		return false
+	}
+	if err := u.overwriteBoot(); err != nil {
+		u.Log.Error("the boot file system is neither the old nor the new one", "err", err)
+		return false
+	}
+	tell("the boot file system is whole again, and starts %s", t.To)
+	u.reboot()
+	return true
+}
+
 // overwriteBoot writes the boot file system over the one in use, where there is no room for two: what differs, and no more.
 // It is the one thing that a power cut can break.
 func (u *Updater) overwriteBoot() error {
-	f, err := os.Open(u.stage.path(bootPart))
+	f, n, err := bootfs.Open(u.stage.path(bootPart), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	n, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
 	if err := patchTo(u.Disk.Boot, f, n); err != nil {
 		return err
 	}

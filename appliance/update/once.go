@@ -3,7 +3,6 @@ package update
 import (
 	"crypto/rand"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -25,7 +24,7 @@ func (u *Updater) onceMissing() error {
 	if _, err := os.Stat(guardProgram); err != nil {
 		return err
 	}
-	f, limit, err := u.openBoot(os.O_RDONLY)
+	f, limit, err := bootfs.Open(u.Disk.Boot, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -38,22 +37,9 @@ func (u *Updater) onceWords(id string, root int) string {
 	return fmt.Sprintf("%s%s %s%d %s init=%s", Argument, id, disk.Once, root, guard.Argument(u.took), guardProgram)
 }
 
-func (u *Updater) openBoot(flags int) (*os.File, int64, error) {
-	f, err := os.OpenFile(u.Disk.Boot, flags, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	limit, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, limit, nil
-}
-
 // prepareOnce has the firmware start the trial next.
 func (u *Updater) prepareOnce(t *Trial) error {
-	f, limit, err := u.openBoot(os.O_RDWR)
+	f, limit, err := bootfs.Open(u.Disk.Boot, os.O_RDWR)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package update
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -63,6 +64,34 @@ func TestOneKernel(t *testing.T) {
 	over(t, m.tried(disk.RootB))
 	if m.back(); m.disk.Active != disk.RootB || !bytes.Equal(bare(), before) {
 		t.Errorf("rolled back, the box starts from %d", m.disk.Active)
+	}
+}
+
+// A power cut while a new kernel is written over the old one, from which the box comes up nevertheless: it is written to the end.
+func TestHalfWritten(t *testing.T) {
+	m := newMachine(t)
+	if err := os.Truncate(m.disk.Boot, 30<<20); err != nil {
+		t.Fatal(err)
+	}
+	u := m.start()
+	send(t, run(t, &Server{Gokrazy: gokrazy(t), Updates: u}), rootImage("next"), bootImage(t, "a longer kernel"))
+	if trial, err := u.Start(); !trial || err != nil {
+		t.Fatal(trial, err)
+	}
+	u = m.tried(disk.RootB)
+	u.state.Trial.Commit = true
+	table := make([]byte, 8*bootfs.Sector)
+	if err := errors.Join(u.save(), writeAt(m.disk.Boot, 0, table)); err != nil {
+		t.Fatal(err)
+	}
+	m.line, m.disk.Active = "", disk.RootA
+	if u = m.start(); len(m.did) != 1 {
+		t.Fatalf("it is not written to the end: %+v", u.Status())
+	}
+	<-m.did
+	u, kernel := m.back()
+	if o := last(t, u); o.Outcome != "confirmed" || kernel != "a longer kernel" || m.disk.Active != disk.RootB || len(m.did) > 0 {
+		t.Errorf("%+v; the box starts %s from %d", o, kernel, m.disk.Active)
 	}
 }
 

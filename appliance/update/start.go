@@ -63,15 +63,11 @@ func (u *Updater) prepare(t *Trial) error {
 	if t.InPlace {
 		path = u.stage.path(bootPart)
 	}
-	f, err := os.Open(path)
+	f, limit, err := bootfs.Open(path, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	limit, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
 	from := io.ReaderAt(f)
 	if len(t.To.First) > 0 {
 		from = bootfs.WithFirst{ReaderAt: f, First: t.To.First}

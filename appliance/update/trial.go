@@ -29,6 +29,9 @@ func (u *Updater) settle() {
 	}
 	said, _ := os.ReadFile(filepath.Join(u.Dir, guardFile))
 	os.Remove(filepath.Join(u.Dir, guardFile))
+	if t != nil && here != t.ID && u.finish(t) {
+		return
+	}
 	switch {
 	case t == nil:
 		if here != "" && here == u.state.Confirmed {

@@ -213,9 +213,6 @@ func (u *Updater) writeBoot(boot *os.File, to *Version) (inPlace bool, err error
 	if err := bootfs.SetRoot(boot, n, u.Disk.Names[to.Root]); err != nil {
 		return false, refuse(http.StatusUnprocessableEntity, "%s: %w", bootPart, err)
 	}
-	if err := boot.Sync(); err != nil {
-		return false, err
-	}
 	first := make([]byte, bootfs.Sector)
 	if _, err := boot.ReadAt(first, 0); err != nil {
 		return false, err

@@ -47,8 +47,8 @@ type Config struct {
 	Edit    func(config map[string]any)
 	// Helper adds a program that takes an Order. It needs a Variant.
 	Helper bool
-	// Updates are versions that Update will send, with what is changed in their configuration. It can send others as well,
-	// but not to a rpi.
+	// Updates are versions that Update will send, with what is changed in their configuration; a rpi has them on /perm. It
+	// can send others as well.
 	Updates map[string]func(config map[string]any)
 }
 

@@ -22,10 +22,10 @@ import (
 // printed.
 //
 // To an emulated Raspberry Pi, whose network takes eight minutes for that, a
-// helper on the box sends what is on /perm: one of Config's Updates.
+// helper on the box sends what is on /perm, if it is one of Config's Updates.
 func (b *Box) Update(ctx context.Context, version string) error {
 	b.expectReboot()
-	if b.config.Board == "rpi" {
+	if _, kept := b.config.Updates[version]; kept && b.config.Board == "rpi" {
 		return b.updateFromPerm(ctx, version)
 	}
 	spec := b.next(version)

@@ -50,6 +50,21 @@ func (w WithFirst) ReadAt(b []byte, at int64) (int, error) {
 	return n, err
 }
 
+// Open opens a file system, a partition or a file, with its length.
+func Open(path string, flags int) (f *os.File, limit int64, err error) {
+	if f, err = os.OpenFile(path, flags, 0); err != nil {
+		return nil, 0, err
+	}
+	if limit, err = f.Seek(0, io.SeekEnd); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, limit, nil
+}
+
 // File is a file of a boot file system: gok's are in one piece.
 type File struct{ Offset, Length int64 }
 

@@ -3,7 +3,6 @@ package guard
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -27,15 +26,11 @@ func noMore() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.Boot, os.O_RDWR, 0)
+	f, limit, err := bootfs.Open(d.Boot, os.O_RDWR)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	limit, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
 	return bootfs.NoMore(f, limit)
 }
 
