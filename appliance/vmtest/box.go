@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,8 +48,8 @@ type Config struct {
 	Edit    func(config map[string]any)
 	// Helper adds a program that takes an Order. It needs a Variant.
 	Helper bool
-	// Updates are versions that Update will send, with what is changed in their configuration; a rpi has them on /perm. It
-	// can send others as well.
+	// Updates are versions that Update will send, with what is changed in their configuration; a box with a helper has them
+	// on /perm. It can send others as well.
 	Updates map[string]func(config map[string]any)
 }
 
@@ -70,8 +71,9 @@ type Box struct {
 	config   Config
 	password string
 	dir      string
-	orders   chan string // for the helper
-	boots    int         // how often init has announced itself, at the least
+	orders   chan string    // for the helper
+	firmware sync.WaitGroup // of a rpi
+	boots    int            // how often init has announced itself, at the least
 }
 
 // bootTimeout bounds a boot on a machine with other work to do. The story
@@ -150,7 +152,7 @@ func Boot(t testing.TB, c Config) *Box {
 		}
 		writePerm(t, box.Disk, name, source)
 	}
-	if c.Board == "rpi" {
+	if c.Helper {
 		box.putUpdates()
 	}
 
@@ -182,13 +184,20 @@ func (b *Box) powerOn(address string) {
 	}
 	b.boots = 0
 	if b.config.Board == "rpi" {
-		raspberryPi(b.t, b.Machine)
+		if err := raspberryPi(b.t.Context(), b.Machine); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 	if err := b.Machine.Start(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
 	if b.config.Board == "rpi" {
-		go firmware(b.t, b.Machine)
+		m := b.Machine
+		b.firmware.Go(func() {
+			if err := firmware(b.t.Context(), m); err != nil && b.t.Context().Err() == nil {
+				b.t.Error(err)
+			}
+		})
 	}
 }
 
@@ -196,6 +205,7 @@ func (b *Box) powerOn(address string) {
 func (b *Box) end() {
 	b.Client.CloseIdleConnections()
 	b.Machine.PowerOff()
+	b.firmware.Wait()
 	if b.t.Failed() {
 		b.keepLog()
 	}

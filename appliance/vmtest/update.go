@@ -21,11 +21,11 @@ import (
 // when that version runs, or with an error that contains the end of what gok
 // printed.
 //
-// To an emulated Raspberry Pi, whose network takes eight minutes for that, a
-// helper on the box sends what is on /perm, if it is one of Config's Updates.
+// A helper on the box sends what is on /perm instead, one of Config's Updates:
+// an emulated Raspberry Pi's network takes eight minutes for one.
 func (b *Box) Update(ctx context.Context, version string) error {
 	b.expectReboot()
-	if _, kept := b.config.Updates[version]; kept && b.config.Board == "rpi" {
+	if _, kept := b.config.Updates[version]; kept && b.config.Helper {
 		return b.updateFromPerm(ctx, version)
 	}
 	spec := b.next(version)

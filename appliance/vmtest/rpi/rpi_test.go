@@ -51,12 +51,12 @@ func TestBootPartition(t *testing.T) {
 	if !slices.Contains(config, "kernel=vmlinuz") || !slices.Contains(config, "enable_uart=1") {
 		t.Errorf("config.txt: %q", config)
 	}
-	commandLine(t, image, 1)
+	commandLine(t, image, 1, "quiet")
 }
 
 // commandLine checks that the kernel is told of a root partition: the first or
-// the second one behind the boot partition of this very image.
-func commandLine(t *testing.T, image string, root int) {
+// the second one behind the boot partition of this very image; and of an argument.
+func commandLine(t *testing.T, image string, root int, argument string) {
 	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func commandLine(t *testing.T, image string, root int) {
 	}
 	line := strings.Fields(string(vmtest.BootFile(t, image, "cmdline.txt")))
 	for _, want := range []string{
-		fmt.Sprintf("root=PARTUUID=%s/PARTNROFF=%d", boot.UUID, root), "init=/gokrazy/init", "rootwait", "console=serial0,115200",
+		fmt.Sprintf("root=PARTUUID=%s/PARTNROFF=%d", boot.UUID, root), "init=/gokrazy/init", "rootwait", "console=serial0,115200", argument,
 	} {
 		if !slices.Contains(line, want) {
 			t.Errorf("cmdline.txt has no %s: %q", want, line)
@@ -78,16 +78,25 @@ func commandLine(t *testing.T, image string, root int) {
 
 var network = flag.Bool("network", false, "send the update over the network, as everybody does: a quarter of an hour")
 
-// next is the version after that of the image.
-const next = "story-2"
+// next is the version after that of the image, with another argument for the kernel: a boot file system that is to be
+// written over the one in use.
+const (
+	next     = "story-2"
+	argument = "ramjet.story=2"
+)
 
 // TestRaspberryPi3 boots the image in QEMU's Raspberry Pi 3 and fetches a page
 // over its USB network.
 func TestRaspberryPi3(t *testing.T) {
 	const page = "<!doctype html><title>A Pi</title><p>Served by a Raspberry Pi 3.\n"
-	config := vmtest.Config{Board: "rpi", Perm: map[string]string{"www/index.html": page}}
+	config := vmtest.Config{
+		Board: "rpi", Perm: map[string]string{"www/index.html": page},
+		Updates: map[string]func(map[string]any){next: func(config map[string]any) {
+			config["KernelExtraArgs"] = append(config["KernelExtraArgs"].([]any), argument)
+		}},
+	}
 	if !*network {
-		config.Helper, config.Variant, config.Updates = true, "helper", map[string]func(map[string]any){next: nil}
+		config.Helper, config.Variant = true, "helper"
 	}
 	box := vmtest.Boot(t, config)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -122,8 +131,12 @@ func update(t *testing.T, box *vmtest.Box) {
 		t.Fatal(err)
 	}
 	t.Logf("after %.1f s: the update is confirmed", time.Since(begun).Seconds())
-	for _, when := range []string{"updated", "restarted"} {
+	given := regexp.MustCompile("gokrazy.*cmdline: .*" + regexp.QuoteMeta(argument))
+	for i, when := range []string{"updated", "restarted"} {
 		box.WaitUp("/")
+		if n := box.Machine.Serial.Count(given); n != i {
+			t.Errorf("%s, %d kernels were started with %s, want %d", when, n, argument, i)
+		}
 		s := box.UpdateStatus()
 		if n := len(s.History); n != 1 || s.History[n-1].Outcome != "confirmed" || s.Version != next || s.OnTrial || s.Root != disk.RootB {
 			t.Errorf("%s, it says of its updates: %+v", when, s)
@@ -132,5 +145,5 @@ func update(t *testing.T, box *vmtest.Box) {
 			box.Reboot()
 		}
 	}
-	commandLine(t, box.Disk, 2)
+	commandLine(t, box.Disk, 2, argument)
 }
