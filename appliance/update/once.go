@@ -1,7 +1,6 @@
 package update
 
 import (
-	"crypto/rand"
 	"fmt"
 	"os"
 	"time"
@@ -29,12 +28,17 @@ func (u *Updater) onceMissing() error {
 		return err
 	}
 	defer f.Close()
-	return bootfs.HasRoom(f, limit, u.onceWords(rand.Text()[:12], disk.RootB))
+	longest := &Trial{ID: newID(), To: Version{Root: disk.RootB}, InPlace: true}
+	return bootfs.HasRoom(f, limit, u.onceWords(longest))
 }
 
 // onceWords are what the command line has for one start.
-func (u *Updater) onceWords(id string, root int) string {
-	return fmt.Sprintf("%s%s %s%d %s init=%s", Argument, id, disk.Once, root, guard.Argument(u.took), guardProgram)
+func (u *Updater) onceWords(t *Trial) string {
+	words := fmt.Sprintf("%s%s %s%d %s init=%s", Argument, t.ID, disk.Once, t.To.Root, guard.Argument(u.took), guardProgram)
+	if t.InPlace {
+		words += " " + guard.Lend
+	}
+	return words
 }
 
 // prepareOnce has the firmware start the trial next.
@@ -44,7 +48,7 @@ func (u *Updater) prepareOnce(t *Trial) error {
 		return err
 	}
 	defer f.Close()
-	return bootfs.Once(f, limit, u.onceWords(t.ID, t.To.Root))
+	return bootfs.Once(f, limit, u.onceWords(t))
 }
 
 // onceLaunch ends the other programs, writes all to the disk, and starts the machine anew.

@@ -36,7 +36,8 @@ func TestOnce(t *testing.T) {
 			t.Fatal(trial, err)
 		}
 		kernel, line := m.boots()
-		if kernel != before || !strings.Contains(line, "ramjet.trial="+u.state.Trial.ID+" "+disk.Once) || !strings.Contains(line, "init="+guardProgram) {
+		if kernel != before || !strings.Contains(line, "ramjet.trial="+u.state.Trial.ID+" "+disk.Once) || !strings.Contains(line, "init="+guardProgram) ||
+			strings.Contains(line, " ramjet.lend ") != (test.kernel != before) {
 			t.Fatalf("update %d: the firmware starts %s with %q", i, kernel, line)
 		}
 		guard()

@@ -86,10 +86,13 @@ func (u *Updater) newTrial(to Version, before json.RawMessage) (*Trial, error) {
 		return nil, err
 	}
 	return &Trial{
-		ID: rand.Text()[:12], From: from, To: to,
+		ID: newID(), From: from, To: to,
 		Switched: time.Now().UTC().Truncate(time.Second), Before: before,
 	}, nil
 }
+
+// newID names a trial.
+func newID() string { return rand.Text()[:12] }
 
 // writeRoot writes the root to its partition, and returns its hash.
 func (u *Updater) writeRoot(root *os.File, to int) (string, error) {

@@ -96,7 +96,7 @@ func bootImage(t *testing.T, kernel string) []byte {
 		}
 	}
 	run("mkfs.vfat", "-C", "-F", "16", "-f", "1", "-R", "4", "-s", "4", image, "20480")
-	line := "quiet root=PARTUUID=x/PARTNROFF=1 panic=10 ramjet.room=" + strings.Repeat("_", 90)
+	line := "quiet root=PARTUUID=x/PARTNROFF=1 panic=10 ramjet.room=" + strings.Repeat("_", 110)
 	run("mmd", "-i", image, "::loader", "::loader/entries")
 	for name, text := range map[string]string{
 		"vmlinuz": kernel, "cmdline.txt": line, "loader/entries/gokrazy.conf": "title gokrazy\nlinux /vmlinuz\noptions " + line,

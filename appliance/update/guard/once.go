@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,8 +47,16 @@ func mountPoint() (string, error) {
 	return "/tmp/root", os.Mkdir("/tmp/root", 0o755)
 }
 
-// lendModules gives a new root that is made for another kernel the modules of this one.
+// Lend is the argument by which the guard gives a new root, whose kernel is to come, the modules of the one in use. Without
+// it a root is tried as it will be started later.
+const Lend = "ramjet.lend"
+
+// lendModules does so.
 func lendModules(root string) error {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil || !slices.Contains(strings.Fields(string(line)), Lend) {
+		return err
+	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return err
@@ -58,8 +68,13 @@ func lendModules(root string) error {
 	if ours != nil || its == nil {
 		return nil
 	}
-	if err := unix.Mount(dir, root+dir, "", unix.MS_BIND, ""); err != nil && !errors.Is(err, unix.ENOENT) {
+	err = unix.Mount(dir, root+dir, "", unix.MS_BIND, "")
+	if errors.Is(err, unix.ENOENT) {
+		return nil // It has none at all.
+	}
+	if err != nil {
 		return fmt.Errorf("lending the modules: %w", err)
 	}
+	say("the new root has the modules of %s for now", filepath.Base(release))
 	return nil
 }
