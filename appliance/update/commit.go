@@ -26,6 +26,7 @@ func (u *Updater) commit() error {
 		}
 	case t.InPlace:
 		old.First, old.Record = nil, nil
+		u.confirm(t.ID) // The guard has to go first: on a slow card it would lose its patience in the middle of this.
 		if err := u.overwriteBoot(); err != nil {
 			return err
 		}

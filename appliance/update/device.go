@@ -68,7 +68,11 @@ func copyTo(path string, offset int64, from *os.File, at, n int64) error {
 	if _, err := io.Copy(io.NewOffsetWriter(f, offset), io.NewSectionReader(from, at, n)); err != nil {
 		return err
 	}
-	return flushed(f, offset, from, at, n)
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	forget(f)
+	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), path)
 }
 
 // patchTo is copyTo for a device that has most of it already: what is the same is not written again.
@@ -78,9 +82,11 @@ func patchTo(path string, from *os.File, n int64) error {
 		return err
 	}
 	defer f.Close()
-	has, wants := make([]byte, 64<<10), make([]byte, 64<<10)
-	for at := int64(0); at < n; at += int64(len(wants)) {
-		wants = wants[:min(int64(len(wants)), n-at)]
+	const block = 64 << 10
+	has, wants := make([]byte, block), make([]byte, block)
+	var written []int64 // offsets
+	for at := int64(0); at < n; at += block {
+		wants = wants[:min(block, n-at)]
 		if _, err := from.ReadAt(wants, at); err != nil {
 			return err
 		}
@@ -90,17 +96,19 @@ func patchTo(path string, from *os.File, n int64) error {
 		if _, err := f.WriteAt(wants, at); err != nil {
 			return err
 		}
+		written = append(written, at)
 	}
-	return flushed(f, 0, from, 0, n)
-}
-
-// flushed waits until the disk has what was written at an offset of a device, and compares it with what it was.
-func flushed(f *os.File, offset int64, from *os.File, at, n int64) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	forget(f)
-	return same(io.NewSectionReader(f, offset, n), io.NewSectionReader(from, at, n), f.Name())
+	for _, at := range written {
+		length := min(block, n-at)
+		if err := same(io.NewSectionReader(f, at, length), io.NewSectionReader(from, at, length), path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // same makes an error of a difference between two readers.

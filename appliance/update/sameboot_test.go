@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,6 +65,30 @@ func TestOneKernel(t *testing.T) {
 	over(t, m.tried(disk.RootB))
 	if m.back(); m.disk.Active != disk.RootB || !bytes.Equal(bare(), before) {
 		t.Errorf("rolled back, the box starts from %d", m.disk.Active)
+	}
+}
+
+// The guard goes before a new kernel is written over the old one: it must not start the machine anew in the middle of that.
+func TestGuardGoesFirst(t *testing.T) {
+	m := newMachine(t)
+	if err := os.Truncate(m.disk.Boot, 30<<20); err != nil {
+		t.Fatal(err)
+	}
+	u := m.start()
+	send(t, run(t, &Server{Gokrazy: gokrazy(t), Updates: u}), rootImage("next"), bootImage(t, "kernel 2"))
+	if trial, err := u.Start(); !trial || err != nil {
+		t.Fatal(trial, err)
+	}
+	u = m.tried(disk.RootB)
+	if err := os.Remove(m.disk.Boot); err != nil { // It cannot be written.
+		t.Fatal(err)
+	}
+	over(t, u)
+	if did := <-m.did; did != "reboot" {
+		t.Error(did)
+	}
+	if _, err := os.Stat(filepath.Join(m.dir, "run", confirmedFile)); err != nil {
+		t.Errorf("the guard is still there: %v", err)
 	}
 }
 
