@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +28,8 @@ type site map[string]string
 
 func (s site) manifest() Manifest {
 	var m Manifest
-	for path, content := range s {
-		m = append(m, Entry{sha256.Sum256([]byte(content)), int64(len(content)), path})
+	for _, path := range slices.Sorted(maps.Keys(s)) { // Another order would be another announcement.
+		m = append(m, Entry{sha256.Sum256([]byte(s[path])), int64(len(s[path])), path})
 	}
 	return m
 }
