@@ -1,10 +1,11 @@
 // Package arm64 is the story of the generic arm64 image, started by UEFI: it
-// serves, as the amd64 image does in the story serve, and tries an update.
+// serves, as the amd64 image does in the story serve, and tries two updates.
 package arm64
 
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,9 @@ const home = "/apache2-doc/manual/en/index.html"
 func TestArm64(t *testing.T) {
 	root, files, _ := vmtest.Site(t)
 	content := vmtest.ContentDisk(t, root, nil)
-	box := vmtest.Boot(t, vmtest.Config{Board: "arm64", Content: content, Alone: true})
+	box := vmtest.Boot(t, vmtest.Config{
+		Board: "arm64", Content: content, Alone: true, Updates: map[string]func(map[string]any){"story-3": withArgument},
+	})
 	up := box.WaitUp(home)
 	t.Log("boot:", vmtest.Describe(box.Milestones(up)))
 	if got := box.Version(); got != vmtest.Version {
@@ -43,24 +46,37 @@ func TestArm64(t *testing.T) {
 		checked++
 	}
 	t.Logf("%d of %d files are served exactly", checked, len(files))
-	t.Run("update", func(t *testing.T) { update(t, box) })
+	for i, next := range []string{"story-2", "story-3"} {
+		t.Run(next, func(t *testing.T) { update(t, box, i, next) })
+	}
+	if line := string(vmtest.BootFile(t, box.Disk, "cmdline.txt")); !strings.Contains(line, argument) || !strings.Contains(line, "/PARTNROFF=1") {
+		t.Errorf("the box starts with %q", line)
+	}
 }
 
-// update sends the next version, which is tried, confirmed, and started by the firmware from then on.
-func update(t *testing.T, box *vmtest.Box) {
-	const next = "story-2"
+// argument is what the second update changes for the kernel: the first one leaves the boot file system as it is, the other
+// one is written over it.
+const argument = "ramjet.story=3"
+
+func withArgument(config map[string]any) {
+	config["KernelExtraArgs"] = append(config["KernelExtraArgs"].([]any), argument)
+}
+
+// update sends the next version, after so many others. It is tried, confirmed, and started by the firmware from then on.
+func update(t *testing.T, box *vmtest.Box, before int, next string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	if err := box.Update(ctx, next); err != nil {
 		t.Fatal(err)
 	}
+	root := disk.RootB - before%2
 	for _, when := range []string{"updated", "restarted"} {
 		box.WaitUp(home)
-		if got := box.ActiveRoot(); got != disk.RootB {
-			t.Errorf("%s, the box runs from root partition %d", when, got)
+		if got := box.ActiveRoot(); got != root {
+			t.Errorf("%s, the box runs from root partition %d, want %d", when, got, root)
 		}
 		s := box.UpdateStatus()
-		if n := len(s.History); n != 1 || s.History[n-1].Outcome != "confirmed" || s.Version != next || s.OnTrial {
+		if n := len(s.History); n != before+1 || s.History[n-1].Outcome != "confirmed" || s.Version != next || s.OnTrial {
 			t.Errorf("%s, it says of its updates: %+v", when, s)
 		}
 		if when == "updated" {
