@@ -28,7 +28,7 @@ import (
 // the file says, so addresses that are not wanted are removed again, within seconds. It is a task.
 //
 // The client goes on running because it is gokrazy's: the box has its network even if this program has not started, and
-// without a file nothing of this package touches anything.
+// without a file nothing of this package touches anything but a route that the client has lost; see routes.
 type Keeper struct {
 	File string // /perm/ramjet/network.json
 	// Dir, in memory, is for what was there before the file was put to work, to have it back.
@@ -122,8 +122,13 @@ func (k *Keeper) again(ctx context.Context) error {
 func (k *Keeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(cmp.Or(k.Every, 2*time.Second))
 	defer ticker.Stop()
+	var lost routes
 	for {
-		k.note(k.again(ctx))
+		mended, err := lost.mend()
+		if len(mended) > 0 {
+			cmp.Or(k.Log, slog.Default()).Warn("addresses had no route to their network: it is put back", "addresses", mended)
+		}
+		k.note(errors.Join(k.again(ctx), err))
 		select {
 		case <-ctx.Done():
 			return nil
